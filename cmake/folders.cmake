@@ -1,0 +1,32 @@
+# A folder of src/ is one static library: its *.cc are the code, its *_test.cc one GoogleTest program beside it.
+
+# pixelfleet_folder(NAME DEPS folder... LIBS imported-target...)
+# DEPS are the folders it may include (src/CMakeLists.txt is the list that tools/tidy also checks); LIBS stay private.
+function(pixelfleet_folder name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS;EXCLUDE" ${ARGN})
+  set(dir ${CMAKE_CURRENT_SOURCE_DIR}/${name})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
+  file(GLOB tests CONFIGURE_DEPENDS ${dir}/*_test.cc)
+  list(REMOVE_ITEM sources ${tests} dummy)
+  foreach(pattern ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  list(TRANSFORM ARG_DEPS PREPEND pf_ OUTPUT_VARIABLE deps)
+
+  if(sources)
+    add_library(pf_${name} STATIC ${sources})
+    target_include_directories(pf_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(pf_${name} PUBLIC ${deps} PRIVATE ${ARG_LIBS})
+  else()
+    add_library(pf_${name} INTERFACE)
+    target_include_directories(pf_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(pf_${name} INTERFACE ${deps})
+  endif()
+
+  if(tests AND NOT PIXELFLEET_FUZZ)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE pf_${name} ${ARG_LIBS} ${ARG_TEST_LIBS} GTest::gmock_main)
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES LABELS unit)
+  endif()
+endfunction()

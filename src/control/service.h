@@ -1,0 +1,40 @@
+// Service: the control loop as HTTP sees it: commands with replies, the live picture, and the event feed.
+//
+// Thread-safe. Replies are called on the control thread and must only hand over (post to an io_context, notify).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/ports.h"
+
+namespace pixelfleet::control {
+
+// Ends the subscription when destroyed; after the destructor returns the callback is not running and never runs again.
+class Subscription {
+ public:
+  virtual ~Subscription() = default;
+};
+
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  // Accepts all or none; the reply comes after the commit. resource_exhausted when the mailbox is full.
+  virtual void submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) = 0;
+  virtual void cancel(JobId job, Reply<Job> reply) = 0;
+  virtual void change_settings(std::string changes_json, Reply<LiveSettings> reply) = 0;
+  virtual void add_upload(Upload upload, Reply<Upload> reply) = 0;  // the id is given by the loop
+
+  virtual LiveStatePtr live() const = 0;
+  virtual LiveSettings settings() const = 0;
+  virtual CatalogPtr catalog() const = 0;
+
+  // Called on the control thread, for each event in order (durable ones after their commit). Must not block.
+  virtual std::unique_ptr<Subscription> subscribe(std::function<void(const EventPtr&)> on_event) = 0;
+};
+
+}  // namespace pixelfleet::control

@@ -1,0 +1,57 @@
+// Gpu: a device that can run chunks, and what is known of its condition now.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/ids.h"
+
+namespace pixelfleet {
+
+enum class GpuKind { nvidia, amd, cpu, virtual_gpu };
+
+// Identity and size: what the scheduler decides with. `memory_total_bytes` is what workers may use in sum.
+struct Gpu {
+  GpuUuid uuid;
+  int index = 0;
+  std::string name;
+  GpuKind kind = GpuKind::nvidia;
+  std::int64_t memory_total_bytes = 0;
+
+  friend bool operator==(const Gpu&, const Gpu&) = default;
+};
+
+// One reading of the monitor; an absent value is unknown, never 0.
+struct GpuSample {
+  GpuUuid uuid;
+  std::optional<std::int64_t> memory_used_bytes;
+  std::optional<std::int64_t> memory_free_bytes;
+  std::optional<double> utilization_ratio;
+  std::optional<double> temperature_celsius;
+  std::optional<double> power_watts;
+
+  friend bool operator==(const GpuSample&, const GpuSample&) = default;
+};
+
+// unused: detected, but outside the multi-GPU selection.
+enum class GpuState { idle, loading, busy, draining, offline, unused };
+
+// One row of `pixelfleet gpus --json` and of /api/v1/gpus.
+struct GpuStatus {
+  Gpu gpu;
+  GpuSample sample;
+  GpuState state = GpuState::idle;
+  std::vector<ModelKey> resident_models;
+  std::optional<JobId> job;
+
+  friend bool operator==(const GpuStatus&, const GpuStatus&) = default;
+};
+
+std::string_view name(GpuKind kind);
+std::string_view name(GpuState state);
+std::optional<GpuKind> gpu_kind_from(std::string_view text);
+
+}  // namespace pixelfleet
