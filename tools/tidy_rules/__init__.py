@@ -1,0 +1,1 @@
+"""The rules of tools/tidy; run.py says which file each one sees."""
