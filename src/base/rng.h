@@ -19,7 +19,7 @@ class Rng {
 
   // Uniform in [0, bound); bound > 0. The bias of the multiply-shift is below 2^-32 for bounds under 2^32.
   std::uint64_t below(std::uint64_t bound) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
   }
 
   // Uniform in [0, 1).
@@ -28,6 +28,8 @@ class Rng {
   bool chance(double probability) { return unit() < probability; }
 
  private:
+  __extension__ typedef unsigned __int128 Wide;  // -Wpedantic knows no 128 bit integers
+
   std::uint64_t state_;
 };
 
