@@ -6,5 +6,6 @@
 namespace pixelfleet {
 
 using fmt::format;
+using fmt::join;
 
 }  // namespace pixelfleet
