@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -81,8 +82,9 @@ struct PublishImage {
   EffectiveImage effective;
   Instant published_at;
 };
+// Only what somebody set: flat key -> JSON text. Defaults, file and environment are not stored.
 struct PutSettings {
-  LiveSettings settings;
+  std::map<std::string, std::string> values;
 };
 struct InsertUpload {
   Upload upload;
@@ -101,7 +103,7 @@ struct Restored {
     std::vector<Image> images;
   };
   std::vector<OpenJob> open_jobs;  // by id
-  LiveSettings settings;
+  std::map<std::string, std::string> settings;  // as PutSettings
   JobCounts counts;
   std::int64_t last_seq = 0;
   RunId last_run;
