@@ -102,7 +102,7 @@ struct Restored {
     Job job;
     std::vector<Image> images;
   };
-  std::vector<OpenJob> open_jobs;  // by id
+  std::vector<OpenJob> open_jobs;               // by id
   std::map<std::string, std::string> settings;  // as PutSettings
   JobCounts counts;
   std::int64_t last_seq = 0;

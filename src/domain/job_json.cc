@@ -404,6 +404,22 @@ Json to_json(const GpuStatus& status) {
           {"job", or_null(status.job)}};
 }
 
+Json to_json(const JobProgress& progress) {
+  return {{"gpu", progress.gpu},           {"image_index", progress.image_index},
+          {"phase", name(progress.phase)}, {"step", progress.step},
+          {"steps", progress.steps},       {"ratio", progress.ratio}};
+}
+
+Json to_json(const JobCounts& counts) {
+  return {{"queued", counts.queued}, {"held", counts.held},     {"running", counts.running},
+          {"done", counts.done},     {"failed", counts.failed}, {"cancelled", counts.cancelled}};
+}
+
+Json to_json(const Telemetry& telemetry) {
+  return {{"state", telemetry.available ? "ok" : "unavailable"},
+          {"reason", telemetry.reason.empty() ? Json(nullptr) : Json(telemetry.reason)}};
+}
+
 Result<JobSettings> job_settings_from_json(const Json& json) {
   try {
     JobSettings settings;

@@ -7,6 +7,7 @@
 #include "domain/catalog.h"
 #include "domain/gpu.h"
 #include "domain/job.h"
+#include "domain/live.h"
 
 namespace pixelfleet {
 
@@ -22,6 +23,9 @@ Json to_json(const Image& image);
 Json to_json(const Model& model);
 Json to_json(const Profile& profile);
 Json to_json(const GpuStatus& status);
+Json to_json(const JobProgress& progress);
+Json to_json(const JobCounts& counts);
+Json to_json(const Telemetry& telemetry);
 
 // Rows that this program wrote itself. A row that does not parse is corrupt, not invalid.
 Result<JobSettings> job_settings_from_json(const Json& json);

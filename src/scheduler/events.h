@@ -111,13 +111,19 @@ struct ImagePublished {
 struct ImageRejected {
   JobId job;
   int index = 0;
-};                          // handed over but not publishable: make it again
+};  // handed over but not publishable: make it again
+// Its pictures cannot be written, and trying again will not help: it fails; a running chunk of it is cancelled.
+struct JobUnpublishable {
+  JobId job;
+  JobError failure;
+};
 struct TimerFired {};       // the instant asked for by WakeAt has come
 struct ServerRestarted {};  // all workers are gone, nobody is to blame
 
-using Event = std::variant<PolicyChanged, GpuArrived, GpuLost, ModelKnown, ModelForgotten, JobSubmitted,
-                           JobCancelRequested, JobHeld, JobReleased, WorkerReady, WorkerLost, ModelUnloadable,
-                           ImageMade, ChunkEnded, ImagePublished, ImageRejected, TimerFired, ServerRestarted>;
+using Event =
+    std::variant<PolicyChanged, GpuArrived, GpuLost, ModelKnown, ModelForgotten, JobSubmitted, JobCancelRequested,
+                 JobHeld, JobReleased, WorkerReady, WorkerLost, ModelUnloadable, ImageMade, ChunkEnded, ImagePublished,
+                 ImageRejected, JobUnpublishable, TimerFired, ServerRestarted>;
 
 // --- actions --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,227 @@
+#include "control/loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/json_full.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::control {
+namespace {
+
+// How soon a commit that found the disk full is tried again.
+constexpr auto kFullDiskRetry = std::chrono::seconds(1);
+
+Result<LiveSettings> with_durable(LiveSettings settings, const std::map<std::string, std::string>& durable) {
+  Json changes = Json::object();
+  for (const auto& [key, text] : durable) {
+    auto value = parse_json(text);
+    if (!value) return fail(ErrorCode::corrupt, format("stored setting {}: {}", key, value.error().message));
+    changes[key] = std::move(*value);
+  }
+  return merge_settings(settings, changes);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loop>> Loop::open(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog,
+                                         const LiveSettings& configured, LoopOptions options) {
+  auto restored = ports.store.restore();
+  if (!restored) return fail(restored.error());
+  auto settings = with_durable(configured, restored->settings);
+  if (!settings) return fail(settings.error());
+  return std::unique_ptr<Loop>(new Loop(clock, mailbox, ports, std::move(catalog), std::move(*settings),
+                                        std::move(*restored), std::move(options)));
+}
+
+Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, LiveSettings settings, Restored restored,
+           LoopOptions options)
+    : clock_(clock),
+      mailbox_(mailbox),
+      ports_(ports),
+      options_(std::move(options)),
+      scheduler_({ChunkId{restored.last_chunk.value + 1}, WorkerId{restored.last_worker.value + 1}}),
+      acceptance_(ports.store, options_.output_directory,
+                  {RunId{restored.last_run.value + 1}, JobId{restored.last_job.value + 1},
+                   ImageId{restored.last_image.value + 1}},
+                  random_seed()),
+      ledger_(restored.counts),
+      feed_(restored.last_seq),
+      now_(clock.now()),
+      last_upload_(restored.last_upload),
+      last_job_(restored.last_job),
+      settings_(std::move(settings)),
+      catalog_(std::move(catalog)) {
+  for (Restored::OpenJob& open : restored.open_jobs) {
+    waiting_jobs_.push_back(open.job.id);
+    ledger_.restore(std::move(open.job), std::move(open.images));
+  }
+  step(scheduler::PolicyChanged{policy()});
+  CatalogChanged first{this->catalog()};
+  handle(first);
+  commit_pending();
+  publish_live();
+}
+
+Loop::~Loop() { stop(); }
+
+void Loop::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Loop::stop() {
+  if (!thread_.joinable()) return;
+  mailbox_.post(ShutDown{});
+  thread_.join();
+}
+
+void Loop::run() {
+  while (!shutting_down_) turn(mailbox_.drain(next_deadline()));
+}
+
+std::optional<std::chrono::steady_clock::time_point> Loop::next_deadline() {
+  const auto steady = std::chrono::steady_clock::now();
+  if (store_error_) return steady + kFullDiskRetry;
+  if (!wake_at_) return std::nullopt;
+  return steady + std::max(*wake_at_ - clock_.now(), Duration::zero());
+}
+
+void Loop::turn(std::vector<Message> messages) {
+  now_ = std::max(now_, clock_.now());
+  accept_submissions(messages);
+  for (Message& message : messages) {
+    std::visit([this](auto& m) { handle(m); }, message);
+  }
+  if (wake_at_ && *wake_at_ <= now_) {
+    wake_at_.reset();
+    step(scheduler::TimerFired{});
+  }
+  if (commit_pending()) publish_live();
+}
+
+bool Loop::commit_pending() {
+  // An effect may queue nothing new: what workers and media answer comes back through the mailbox.
+  if (!pending_changes_.empty()) {
+    const auto committed = ports_.store.commit(pending_changes_);
+    if (!committed && committed.error().code == ErrorCode::disk_full) {
+      if (!store_error_) log::error("control", "the queue waits: {}", committed.error().message);
+      store_error_ = committed.error();
+      return false;
+    }
+    if (!committed) {
+      log::error("control", "the store failed, ending: {}", committed.error().message);
+      shutting_down_ = true;
+      if (options_.on_fatal) options_.on_fatal(committed.error());
+      return false;
+    }
+    if (store_error_) log::info("control", "the queue goes on: there is space again");
+    store_error_.reset();
+    pending_changes_.clear();
+  }
+  for (const auto& effect : std::exchange(pending_effects_, {})) effect();
+  for (const EventPtr& event : std::exchange(pending_events_, {})) feed_.publish(event);
+  return true;
+}
+
+void Loop::publish_live() {
+  auto live = std::make_shared<LiveState>();
+  live->seq = feed_.last_seq();
+  live->gpus = gpu_statuses();
+  live->telemetry = telemetry_;
+  live->counts = ledger_.counts();
+  live->progress = progress_;
+  const LiveStatePtr before = this->live();
+  {
+    MutexLock lock(published_mutex_);
+    live_ = live;
+  }
+  if (!before || !feed_.has_subscribers()) return;
+  if (before->counts != live->counts) {
+    feed_.publish(feed_.lossy("counts", now_, {{"counts", to_json(live->counts)}}));
+  }
+  if (before->gpus != live->gpus || before->telemetry != live->telemetry) {
+    Json gpus = Json::array();
+    for (const GpuStatus& status : live->gpus) gpus.push_back(to_json(status));
+    feed_.publish(
+        feed_.lossy("gpu.sample", now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(live->telemetry)}}));
+  }
+}
+
+std::vector<GpuStatus> Loop::gpu_statuses() const {
+  std::map<GpuUuid, scheduler::Scheduler::GpuView> views;
+  for (auto& view : scheduler_.gpus()) views.emplace(view.uuid, std::move(view));
+  std::vector<GpuStatus> statuses;
+  for (const Gpu& gpu : gpus_) {
+    GpuStatus status{gpu, {}, GpuState::offline, {}, {}};
+    if (const auto sample = samples_.find(gpu.uuid); sample != samples_.end()) status.sample = sample->second;
+    status.sample.uuid = gpu.uuid;
+    if (const auto view = views.find(gpu.uuid); view != views.end()) {
+      status.state = view->second.state;
+      status.resident_models = view->second.resident_models;
+      status.job = view->second.job;
+      // A virtual gpu holds exactly what the ledger of the scheduler says: there is no device to ask.
+      if (gpu.kind == GpuKind::virtual_gpu) {
+        status.sample.memory_used_bytes = view->second.reserved_bytes;
+        status.sample.memory_free_bytes = gpu.memory_total_bytes - view->second.reserved_bytes;
+        status.sample.utilization_ratio = status.state == GpuState::busy ? 1.0 : 0.0;
+      }
+    }
+    statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+scheduler::Policy Loop::policy() const {
+  const LiveSettings settings = this->settings();
+  scheduler::Policy policy;
+  policy.multi_gpu = settings.multi_gpu_enabled;
+  policy.max_gpus = settings.multi_gpu_max_gpus;
+  policy.single_gpu = settings.multi_gpu_single;
+  policy.resident_limit = options_.resident_limit.value_or(settings.multi_gpu_enabled ? -1 : 2);
+  return policy;
+}
+
+// --- the Service, from any thread -----------------------------------------------------------------------------
+
+void Loop::submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) {
+  if (mailbox_.request(SubmitJobs{std::move(specs), reply})) return;
+  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+}
+
+void Loop::cancel(JobId job, Reply<Job> reply) {
+  if (mailbox_.request(CancelJob{job, reply})) return;
+  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+}
+
+void Loop::change_settings(std::string changes_json, Reply<LiveSettings> reply) {
+  if (mailbox_.request(ChangeSettings{std::move(changes_json), reply})) return;
+  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+}
+
+void Loop::add_upload(Upload upload, Reply<Upload> reply) {
+  if (mailbox_.request(AddUpload{std::move(upload), reply})) return;
+  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+}
+
+LiveStatePtr Loop::live() const {
+  MutexLock lock(published_mutex_);
+  return live_;
+}
+
+LiveSettings Loop::settings() const {
+  MutexLock lock(published_mutex_);
+  return settings_;
+}
+
+CatalogPtr Loop::catalog() const {
+  MutexLock lock(published_mutex_);
+  return catalog_;
+}
+
+std::unique_ptr<Subscription> Loop::subscribe(std::function<void(const EventPtr&)> on_event) {
+  return feed_.subscribe(std::move(on_event));
+}
+
+}  // namespace pixelfleet::control

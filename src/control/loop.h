@@ -1,0 +1,167 @@
+// Loop: the control thread. Drains the mailbox, steps the scheduler, commits, acts, tells.
+//
+// Each turn: new submissions are made durable first (their clients wait for it); then every message becomes scheduler
+// events; the resulting row changes go to the store in one transaction; only then are workers and media told what to
+// do, and only then do subscribers hear of it. While the disk is full a turn's changes wait and nothing is acted upon.
+//
+// Threading: everything private belongs to the control thread, except what is marked otherwise.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "base/mutex.h"
+#include "control/acceptance.h"
+#include "control/feed.h"
+#include "control/ledger.h"
+#include "control/mailbox.h"
+#include "control/service.h"
+#include "scheduler/scheduler.h"
+
+namespace pixelfleet::control {
+
+struct Ports {
+  StorePort& store;
+  WorkerPort& workers;
+  MediaPort& media;
+};
+
+struct LoopOptions {
+  std::filesystem::path output_directory;
+  std::optional<int> resident_limit;    // PIPE_CACHE_MAX; absent: 2 with multi-GPU off, no limit with it on
+  std::function<void(Error)> on_fatal;  // the store broke: called once, on the control thread, which then ends
+};
+
+class Loop final : public Service {
+ public:
+  // Restores the queue from the store. `configured` comes from defaults, file, environment and flags; what somebody
+  // set in the page or the API is durable and wins, key by key.
+  static Result<std::unique_ptr<Loop>> open(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog,
+                                            const LiveSettings& configured, LoopOptions options);
+  ~Loop() override;
+
+  void start();  // the control thread begins
+  void stop();   // finishes the current turn and joins; workers are the caller's to end
+
+  void submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) override;
+  void cancel(JobId job, Reply<Job> reply) override;
+  void change_settings(std::string changes_json, Reply<LiveSettings> reply) override;
+  void add_upload(Upload upload, Reply<Upload> reply) override;
+  LiveStatePtr live() const override;
+  LiveSettings settings() const override;
+  CatalogPtr catalog() const override;
+  std::unique_ptr<Subscription> subscribe(std::function<void(const EventPtr&)> on_event) override;
+
+  // One turn by hand, for tests that own the time: handles `messages` as if they had just been drained.
+  void turn(std::vector<Message> messages);
+
+ private:
+  // What a worker that was started is, for the metadata of its images.
+  struct WorkerFacts {
+    GpuUuid gpu;
+    ModelKey model;
+    std::string engine;
+    std::string engine_version;
+    JobId job;  // the job whose chunk it runs, or for which it was started
+  };
+  struct RunningChunk {
+    JobId job;
+    WorkerId worker;
+  };
+
+  Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, LiveSettings settings, Restored restored,
+       LoopOptions options);
+
+  void run();
+  std::optional<std::chrono::steady_clock::time_point> next_deadline();
+  void feed_waiting_jobs();
+  void accept_submissions(std::vector<Message>& messages);
+  bool commit_pending();
+  void publish_live();
+
+  void handle(SubmitJobs& message);
+  void handle(CancelJob& message);
+  void handle(ChangeSettings& message);
+  void handle(AddUpload& message);
+  void handle(ShutDown& message);
+  void handle(WorkerIsReady& message);
+  void handle(WorkerIsGone& message);
+  void handle(WorkerLoading& message);
+  void handle(ChunkProgressed& message);
+  void handle(PreviewArrived& message);
+  void handle(ImageArrived& message);
+  void handle(ChunkIsOver& message);
+  void handle(PictureWritten& message);
+  void handle(PictureFailed& message);
+  void handle(PreviewEncoded& message);
+  void handle(GpusSeen& message);
+  void handle(GpuSamples& message);
+  void handle(TelemetryChanged& message);
+  void handle(CatalogChanged& message);
+
+  // Steps the scheduler and queues what its actions change and do.
+  void step(const scheduler::Event& event);
+  void queue(const scheduler::StartWorker& action);
+  void queue(const scheduler::StopWorker& action);
+  void queue(const scheduler::StartChunk& action);
+  void queue(const scheduler::CancelChunk& action);
+  void queue(const scheduler::AbandonChunk& action);
+  void queue(const scheduler::SetJobState& action);
+  void queue(const scheduler::WakeAt& action);
+
+  void change(Change row) { pending_changes_.push_back(std::move(row)); }
+  void after_commit(std::function<void()> effect) { pending_effects_.push_back(std::move(effect)); }
+  void tell(EventPtr event);
+  void tell_job(const char* type, const Job& job);
+  void tell_lossy(const char* type, const Json& data);
+  void tell_gpus(const char* type);
+  void set_progress(OpenJob& open, JobProgress progress);
+  void forget_if_over(JobId id);
+  std::vector<GpuStatus> gpu_statuses() const;
+  scheduler::Policy policy() const;
+  Instant now() const { return now_; }
+
+  Clock& clock_;
+  Mailbox& mailbox_;
+  const Ports ports_;
+  const LoopOptions options_;
+
+  scheduler::Scheduler scheduler_;
+  Acceptance acceptance_;
+  Ledger ledger_;
+  Feed feed_;
+  Instant now_;
+  std::optional<Instant> wake_at_;
+  UploadId last_upload_;
+  JobId last_job_;
+  bool shutting_down_ = false;
+
+  std::map<WorkerId, WorkerFacts> workers_;
+  std::map<ChunkId, RunningChunk> chunks_;
+  std::map<std::pair<JobId, int>, int> write_failures_;
+  // Jobs the scheduler has not been told of: until the gpus are known each of them would only be held(no_gpu).
+  std::vector<JobId> waiting_jobs_;
+  bool gpus_known_ = false;
+  std::vector<Gpu> gpus_;
+  std::map<GpuUuid, GpuSample> samples_;
+  Telemetry telemetry_;
+  std::map<JobId, JobProgress> progress_;
+
+  std::vector<Change> pending_changes_;
+  std::vector<std::function<void()>> pending_effects_;
+  std::vector<EventPtr> pending_events_;
+  std::optional<Error> store_error_;  // the disk is full: changes wait, submissions are refused with it
+
+  mutable Mutex published_mutex_;
+  LiveStatePtr live_ GUARDED_BY(published_mutex_);
+  LiveSettings settings_ GUARDED_BY(published_mutex_);
+  CatalogPtr catalog_ GUARDED_BY(published_mutex_);
+
+  std::thread thread_;
+};
+
+}  // namespace pixelfleet::control

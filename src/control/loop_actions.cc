@@ -1,0 +1,93 @@
+// Loop: from the scheduler's actions to row changes, and to what happens after their commit.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/json_full.h"
+#include "control/loop.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::control {
+
+void Loop::step(const scheduler::Event& event) {
+  for (const scheduler::Action& action : scheduler_.step(event, now_)) {
+    std::visit([this](const auto& a) { queue(a); }, action);
+  }
+}
+
+void Loop::queue(const scheduler::StartWorker& action) {
+  const CatalogPtr catalog = this->catalog();
+  const Model* model = catalog->find_model(action.model);
+  const auto gpu = std::find_if(gpus_.begin(), gpus_.end(), [&](const Gpu& g) { return g.uuid == action.gpu; });
+  CHECK(model != nullptr && gpu != gpus_.end());
+  workers_[action.worker] = {action.gpu, action.model, model->engine, {}, {}};
+  after_commit([this, spec = WorkerSpec{action.worker, *gpu, *model}] { ports_.workers.start(spec); });
+}
+
+void Loop::queue(const scheduler::StopWorker& action) {
+  workers_.erase(action.worker);
+  after_commit([this, worker = action.worker] { ports_.workers.stop(worker); });
+}
+
+void Loop::queue(const scheduler::StartChunk& action) {
+  OpenJob* open = ledger_.find(action.job);
+  CHECK(open != nullptr);
+  chunks_[action.chunk] = {action.job, action.worker};
+  ChunkRequest request{action.chunk, action.worker, action.job, open->job.settings, {}};
+  for (const int index : action.indices) {
+    const auto at = static_cast<std::size_t>(index);
+    open->attempts[at] = action.chunk;
+    request.items.push_back({index, open->images[at].seed});
+  }
+  change(InsertChunk{action.chunk, action.job, action.indices, action.worker, action.gpu, now_});
+  after_commit([this, request = std::move(request)] { ports_.workers.run(request); });
+}
+
+void Loop::queue(const scheduler::CancelChunk& action) {
+  after_commit([this, action] { ports_.workers.cancel(action.worker, action.chunk); });
+}
+
+void Loop::queue(const scheduler::AbandonChunk& action) {
+  chunks_.erase(action.chunk);
+  change(FinishChunk{action.chunk, "lost", action.failure, now_});
+}
+
+void Loop::queue(const scheduler::SetJobState& action) {
+  OpenJob* open = ledger_.find(action.job);
+  CHECK(open != nullptr);
+  change(ledger_.set_state(*open, action.state, action.held, action.error, action.worker_deaths, now_));
+  if (action.state != JobState::running) progress_.erase(action.job);
+  tell_job("job.updated", open->job);
+  forget_if_over(action.job);
+}
+
+void Loop::queue(const scheduler::WakeAt& action) { wake_at_ = action.at; }
+
+void Loop::forget_if_over(JobId id) {
+  OpenJob* open = ledger_.find(id);
+  if (open == nullptr || !open->job.ended() || open->pictures_in_flight > 0) return;
+  after_commit([this, job = open->job, images = open->images, catalog = this->catalog()] {
+    ports_.media.log_job(job, images, catalog->find_model(job.settings.model));
+  });
+  for (auto at = write_failures_.lower_bound({id, 0}); at != write_failures_.end() && at->first.first == id;) {
+    at = write_failures_.erase(at);
+  }
+  ledger_.remove(id);
+}
+
+void Loop::tell(EventPtr event) {
+  if (event->durable()) change(AppendEvent{event});
+  pending_events_.push_back(std::move(event));
+}
+
+void Loop::tell_job(const char* type, const Job& job) { tell(feed_.durable(type, now_, {{"job", to_json(job)}})); }
+
+void Loop::tell_lossy(const char* type, const Json& data) { tell(feed_.lossy(type, now_, data)); }
+
+void Loop::tell_gpus(const char* type) {
+  Json gpus = Json::array();
+  for (const GpuStatus& status : gpu_statuses()) gpus.push_back(to_json(status));
+  tell(feed_.durable(type, now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(telemetry_)}}));
+}
+
+}  // namespace pixelfleet::control

@@ -1,0 +1,346 @@
+// Loop: from the messages of the edges to scheduler events and row changes.
+#include <algorithm>
+#include <utility>
+
+#include "base/json_full.h"
+#include "base/log.h"
+#include "control/loop.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::control {
+namespace {
+
+// A picture that cannot be written this often ends its job: the reason is not going away.
+constexpr int kMaxWriteFailures = 3;
+// Progress of one job is told at most this often; every phase change and last step is told at once.
+constexpr auto kProgressInterval = std::chrono::milliseconds(100);
+
+scheduler::JobFacts facts_of(const OpenJob& open) {
+  scheduler::JobFacts facts;
+  const Job& job = open.job;
+  facts.id = job.id;
+  facts.owner = job.requested.owner;
+  facts.priority = job.requested.priority;
+  facts.rank = job.requested.rank;
+  facts.model = job.settings.model;
+  facts.pin = job.requested.gpu;
+  facts.worker_deaths = job.worker_deaths;
+  for (const Image& image : open.images) {
+    if (image.state == ImageState::pending) facts.missing.push_back(image.index);
+  }
+  if (job.state == JobState::held) facts.held = job.held_reason;
+  return facts;
+}
+
+scheduler::Engine engine_of(const Model& model) {
+  return model.engine == "synthetic" ? scheduler::Engine::synthetic : scheduler::Engine::sdcpp;
+}
+
+// Held by the scheduler's own finding, which it makes again after a restart.
+bool held_by_scheduler(const Job& job) {
+  return job.state == JobState::held &&
+         (job.held_reason == HeldReason::no_gpu || job.held_reason == HeldReason::model_disabled);
+}
+
+}  // namespace
+
+void Loop::accept_submissions(std::vector<Message>& messages) {
+  struct Submission {
+    Accepted accepted;
+    Reply<SubmitReceipt> reply;
+  };
+  std::vector<Submission> submissions;
+  std::vector<Change> rows;
+  std::vector<EventPtr> events;
+  const CatalogPtr catalog = this->catalog();
+  const std::int64_t seq_before = feed_.last_seq();
+  for (Message& message : messages) {
+    auto* request = std::get_if<SubmitJobs>(&message);
+    if (request == nullptr) continue;
+    if (store_error_) {
+      request->reply(fail(*store_error_));
+      continue;
+    }
+    auto accepted = acceptance_.accept(request->specs, *catalog, now_);
+    if (!accepted) {
+      request->reply(fail(accepted.error()));
+      continue;
+    }
+    rows.push_back(InsertRun{accepted->run});
+    for (const auto& entry : accepted->entries) {
+      rows.push_back(InsertJob{entry.job, entry.images});
+      events.push_back(feed_.durable("job.created", now_, {{"job", to_json(entry.job)}}));
+      rows.push_back(AppendEvent{events.back()});
+    }
+    submissions.push_back({std::move(*accepted), std::move(request->reply)});
+  }
+  if (submissions.empty()) return;
+  if (const auto committed = ports_.store.commit(rows); !committed) {
+    log::error("control", "{} submissions refused: {}", submissions.size(), committed.error().message);
+    feed_.rewind(seq_before);
+    for (const Submission& submission : submissions) submission.reply(fail(committed.error()));
+    return;
+  }
+  for (Submission& submission : submissions) {
+    SubmitReceipt receipt{{}, submission.accepted.run.directory};
+    for (auto& entry : submission.accepted.entries) {
+      receipt.jobs.push_back(entry.job);
+      last_job_ = entry.job.id;
+      waiting_jobs_.push_back(entry.job.id);
+      ledger_.add(std::move(entry.job), std::move(entry.images));
+    }
+    submission.reply(std::move(receipt));
+  }
+  for (const EventPtr& event : events) feed_.publish(event);
+  if (gpus_known_) feed_waiting_jobs();
+}
+
+void Loop::feed_waiting_jobs() {
+  for (const JobId id : std::exchange(waiting_jobs_, {})) {
+    OpenJob* open = ledger_.find(id);
+    if (open == nullptr) continue;
+    // A restart finds jobs that ran, or that were held for a reason which may be gone: they queue again.
+    if (open->job.state == JobState::running || held_by_scheduler(open->job)) {
+      change(ledger_.set_state(*open, JobState::queued, {}, {}, open->job.worker_deaths, now_));
+      tell_job("job.updated", open->job);
+    }
+    step(scheduler::JobSubmitted{facts_of(*open)});
+  }
+}
+
+void Loop::handle(SubmitJobs&) {}  // accept_submissions has answered it
+
+void Loop::handle(CancelJob& message) {
+  OpenJob* open = ledger_.find(message.job);
+  if (open == nullptr || open->job.ended()) {
+    const bool existed = message.job.value >= 1 && message.job <= last_job_;
+    message.reply(existed ? fail(ErrorCode::conflict, format("job {} has ended already", message.job.value))
+                          : fail(ErrorCode::not_found, format("there is no job {}", message.job.value)));
+    return;
+  }
+  if (!gpus_known_) {
+    message.reply(fail(ErrorCode::unavailable, "the server is starting; try again in a moment"));
+    return;
+  }
+  Job answer = open->job;
+  step(scheduler::JobCancelRequested{message.job});
+  if (const OpenJob* still = ledger_.find(message.job)) {
+    answer = still->job;
+  } else {
+    answer.state = JobState::cancelled;
+    answer.held_reason.reset();
+    answer.finished_at = now_;
+  }
+  after_commit([reply = std::move(message.reply), answer = std::move(answer)] { reply(answer); });
+}
+
+void Loop::handle(ChangeSettings& message) {
+  auto changes = parse_json(message.changes);
+  if (!changes) return message.reply(fail(changes.error()));
+  auto merged = merge_settings(settings(), *changes);
+  if (!merged) return message.reply(fail(merged.error()));
+  PutSettings row;
+  for (const auto& [key, value] : changes->items()) row.values[key] = to_text(value);
+  change(std::move(row));
+  {
+    MutexLock lock(published_mutex_);
+    settings_ = *merged;
+  }
+  tell(feed_.durable("settings.changed", now_, {{"settings", to_json(*merged)}}));
+  step(scheduler::PolicyChanged{policy()});
+  after_commit([reply = std::move(message.reply), settings = std::move(*merged)] { reply(settings); });
+}
+
+void Loop::handle(AddUpload& message) {
+  last_upload_ = UploadId{last_upload_.value + 1};
+  message.upload.id = last_upload_;
+  message.upload.created_at = now_;
+  change(InsertUpload{message.upload});
+  after_commit([reply = std::move(message.reply), upload = std::move(message.upload)] { reply(upload); });
+}
+
+void Loop::handle(ShutDown&) { shutting_down_ = true; }
+
+void Loop::handle(WorkerIsReady& message) {
+  const auto worker = workers_.find(message.worker);
+  if (worker == workers_.end()) return;
+  worker->second.engine = message.engine;
+  worker->second.engine_version = message.engine_version;
+  step(scheduler::WorkerReady{message.worker});
+}
+
+void Loop::handle(WorkerIsGone& message) {
+  if (workers_.erase(message.worker) == 0) return;
+  log::warn("control", "worker {} is gone: {}", message.worker.value, message.failure.message);
+  if (message.permanent) {
+    step(scheduler::ModelUnloadable{message.worker, std::move(message.failure)});
+    return;
+  }
+  const auto blame = message.failure.code == "cancelled" ? scheduler::Blame::none : scheduler::Blame::job;
+  step(scheduler::WorkerLost{message.worker, std::move(message.failure), blame});
+}
+
+void Loop::handle(WorkerLoading& message) {
+  const auto worker = workers_.find(message.worker);
+  if (worker == workers_.end()) return;
+  tell_lossy("worker.loading",
+             {{"gpu", worker->second.gpu}, {"model", worker->second.model}, {"ratio", message.ratio}});
+}
+
+void Loop::handle(ChunkProgressed& message) {
+  const auto chunk = chunks_.find(message.chunk);
+  const auto worker = workers_.find(message.worker);
+  if (chunk == chunks_.end() || worker == workers_.end()) return;
+  OpenJob* open = ledger_.find(chunk->second.job);
+  if (open == nullptr) return;
+  const double fraction = message.phase == Phase::sample && message.steps > 0
+                              ? static_cast<double>(message.step) / static_cast<double>(message.steps)
+                              : (message.phase == Phase::decode ? 1.0 : 0.0);
+  const double done = open->job.published + open->pictures_in_flight + fraction;
+  set_progress(*open, {worker->second.gpu, message.index, message.phase, message.step, message.steps,
+                       std::min(1.0, done / static_cast<double>(open->job.requested.count))});
+}
+
+void Loop::set_progress(OpenJob& open, JobProgress progress) {
+  JobProgress& last = progress_[open.job.id];
+  progress.ratio = std::max(progress.ratio, last.ratio);
+  const bool notable = progress.phase != last.phase || progress.step == progress.steps;
+  last = progress;
+  if (!feed_.has_subscribers()) return;
+  if (!notable && open.told_progress_at && now_ - *open.told_progress_at < kProgressInterval) return;
+  open.told_progress_at = now_;
+  tell_lossy("job.progress", {{"job_id", open.job.id.value}, {"progress", to_json(progress)}});
+}
+
+void Loop::handle(PreviewArrived& message) {
+  const auto chunk = chunks_.find(message.chunk);
+  if (chunk == chunks_.end() || !feed_.has_subscribers()) return;
+  ports_.media.encode_preview(chunk->second.job, message.index, message.step, message.steps, std::move(message.pixels));
+}
+
+void Loop::handle(ImageArrived& message) {
+  const auto chunk = chunks_.find(message.chunk);
+  const auto worker = workers_.find(message.worker);
+  if (chunk == chunks_.end() || worker == workers_.end() || chunk->second.worker != message.worker) return;
+  OpenJob* open = ledger_.find(chunk->second.job);
+  if (open == nullptr || message.index < 0 || message.index >= open->job.requested.count) return;
+  const CatalogPtr catalog = this->catalog();
+  const Model* model = catalog->find_model(open->job.settings.model);
+  PictureRequest request;
+  request.worker = message.worker;
+  request.attempt = message.chunk;
+  request.job = open->job;
+  request.image = open->images[static_cast<std::size_t>(message.index)];
+  if (model != nullptr) request.model = *model;
+  request.pixels = std::move(message.pixels);
+  EffectiveImage& effective = request.image.effective;
+  if (!request.model.parts.empty()) effective.model_hash = request.model.parts.front().hash;
+  effective.engine = worker->second.engine;
+  effective.engine_version = worker->second.engine_version;
+  effective.gpu = worker->second.gpu;
+  effective.seconds = message.seconds;
+  ++open->pictures_in_flight;
+  step(scheduler::ImageMade{message.chunk, message.index});
+  after_commit([this, request = std::move(request)]() mutable { ports_.media.write_picture(std::move(request)); });
+}
+
+void Loop::handle(ChunkIsOver& message) {
+  if (chunks_.erase(message.chunk) == 0) return;
+  auto outcome = scheduler::ChunkOutcome::done;
+  if (message.outcome == "cancelled") outcome = scheduler::ChunkOutcome::cancelled;
+  if (message.outcome == "failed") outcome = scheduler::ChunkOutcome::failed;
+  const bool failed = outcome == scheduler::ChunkOutcome::failed;
+  change(FinishChunk{message.chunk, message.outcome, failed ? std::optional(message.failure) : std::nullopt, now_});
+  step(scheduler::ChunkEnded{message.chunk, outcome, std::move(message.failure)});
+}
+
+void Loop::handle(PictureWritten& message) {
+  after_commit([this, worker = message.worker, attempt = message.attempt, index = message.index] {
+    ports_.workers.image_taken(worker, attempt, index);
+  });
+  OpenJob* open = ledger_.find(message.job);
+  if (open == nullptr) return;
+  --open->pictures_in_flight;
+  if (auto row = ledger_.publish(*open, message.index, message.attempt, message.bytes, message.effective, now_)) {
+    change(std::move(*row));
+    const Image& image = open->images[static_cast<std::size_t>(message.index)];
+    tell(feed_.durable("image.published", now_, {{"image", to_json(image)}, {"job_id", message.job.value}}));
+    step(scheduler::ImagePublished{message.job, message.index});
+  }
+  forget_if_over(message.job);
+}
+
+void Loop::handle(PictureFailed& message) {
+  after_commit([this, worker = message.worker, attempt = message.attempt, index = message.index] {
+    ports_.workers.image_taken(worker, attempt, index);
+  });
+  log::error("control", "picture {} of job {}: {}", message.index, message.job.value, message.error.message);
+  OpenJob* open = ledger_.find(message.job);
+  if (open == nullptr) return;
+  --open->pictures_in_flight;
+  if (++write_failures_[{message.job, message.index}] < kMaxWriteFailures) {
+    step(scheduler::ImageRejected{message.job, message.index});
+  } else {
+    step(scheduler::JobUnpublishable{message.job, {"not_writable", message.error.message, {}}});
+  }
+  forget_if_over(message.job);
+}
+
+void Loop::handle(PreviewEncoded& message) {
+  if (ledger_.find(message.job) == nullptr) return;
+  tell_lossy("image.preview", {{"job_id", message.job.value},
+                               {"image_index", message.index},
+                               {"step", message.step},
+                               {"steps", message.steps},
+                               {"media_type", "image/jpeg"},
+                               {"base64", message.base64_jpeg}});
+}
+
+void Loop::handle(GpusSeen& message) {
+  const std::vector<Gpu> before = std::exchange(gpus_, std::move(message.gpus));
+  const auto contains = [](const std::vector<Gpu>& gpus, const Gpu& gpu) {
+    return std::find(gpus.begin(), gpus.end(), gpu) != gpus.end();
+  };
+  for (const Gpu& gpu : before) {
+    const bool still = std::any_of(gpus_.begin(), gpus_.end(), [&](const Gpu& g) { return g.uuid == gpu.uuid; });
+    if (!still) step(scheduler::GpuLost{gpu.uuid});
+  }
+  for (const Gpu& gpu : gpus_) {
+    if (!contains(before, gpu)) step(scheduler::GpuArrived{gpu});
+  }
+  if (!std::exchange(gpus_known_, true)) feed_waiting_jobs();
+  if (before != gpus_) tell_gpus("gpu.changed");
+}
+
+void Loop::handle(GpuSamples& message) {
+  for (GpuSample& sample : message.samples) samples_[sample.uuid] = sample;
+}
+
+void Loop::handle(TelemetryChanged& message) {
+  if (telemetry_ == message.telemetry) return;
+  telemetry_ = std::move(message.telemetry);
+  if (!telemetry_.available) samples_.clear();
+}
+
+void Loop::handle(CatalogChanged& message) {
+  CatalogPtr before;
+  {
+    MutexLock lock(published_mutex_);
+    before = std::exchange(catalog_, message.catalog);
+  }
+  const auto usable = [](const Model* model) { return model != nullptr && model->state == ModelState::installed; };
+  for (const Model& model : message.catalog->models) {
+    if (usable(&model)) step(scheduler::ModelKnown{{model.key, engine_of(model), model.memory_bytes}});
+  }
+  if (before == message.catalog) return;
+  for (const Model& model : before->models) {
+    if (!usable(message.catalog->find_model(model.key))) step(scheduler::ModelForgotten{model.key});
+  }
+  Json models = Json::array();
+  for (const Model& model : message.catalog->models) models.push_back(to_json(model));
+  const Model* first = message.catalog->default_model();
+  tell(feed_.durable("models.changed", now_,
+                     {{"models", std::move(models)}, {"default_model", first ? Json(first->key) : Json(nullptr)}}));
+}
+
+}  // namespace pixelfleet::control
