@@ -19,7 +19,7 @@ _CODE_MARK = re.compile(r"=|::|->|\w\(|\bif \(|^(?:return|break|continue|else)\b
 
 def check_text(source):
     own = source.path.startswith("tools/tidy_rules/")
-    generated = "generated" in source.lines[0].lower() or source.name == "package-lock.json"
+    generated = "generated" in " ".join(source.lines[:3]).lower() or source.name == "package-lock.json"
     for number, line in enumerate(source.lines, 1):
         if "\t" in line:
             yield source.finding(number, "tab", "indent with spaces")
