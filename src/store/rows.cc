@@ -1,0 +1,167 @@
+#include "store/rows_internal.h"
+
+#include "base/format.h"
+#include "base/json_full.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::store {
+namespace {
+
+Error corrupt(std::string_view what, std::int64_t id, std::string_view column, std::string_view why) {
+  return {ErrorCode::corrupt,
+          format("the stored {} {} is damaged in column {}: {}. Restore a backup of the data directory", what, id,
+                 column, why)};
+}
+
+// Our own text: no limits to enforce, so one pass of the parser is enough.
+Result<Json> parse_own(std::string_view text, std::int64_t job_id, std::string_view column) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return fail(corrupt("job", job_id, column, "not valid JSON"));
+  return json;
+}
+
+Result<std::vector<std::string>> read_warnings(std::string_view text, std::int64_t job_id) {
+  std::vector<std::string> warnings;
+  if (text.empty()) return warnings;
+  const auto json = parse_own(text, job_id, "warnings");
+  if (!json) return fail(json.error());
+  for (const Json& warning : *json) {
+    if (!warning.is_string()) return fail(corrupt("job", job_id, "warnings", "not a list of texts"));
+    warnings.push_back(warning.get<std::string>());
+  }
+  return warnings;
+}
+
+}  // namespace
+
+JobTexts texts_of(const Job& job) {
+  JobTexts texts;
+  texts.requested = to_text(to_json(job.requested));
+  texts.settings = to_text(to_json(job.settings));
+  if (job.error) texts.error = text_of(*job.error);
+  if (!job.warnings.empty()) texts.warnings = to_text(Json(job.warnings));
+  return texts;
+}
+
+std::string text_of(const JobError& error) { return to_text(to_json(error)); }
+
+std::string text_of(std::span<const int> indices) { return to_text(Json(indices)); }
+
+void bind_job(Call& call, const Job& job, const JobTexts& texts) {
+  const JobSpec& asked = job.requested;
+  std::optional<std::string_view> held_reason;
+  if (job.held_reason) held_reason = name(*job.held_reason);
+  call.with(job.id, job.run_id, name(job.state), held_reason, static_cast<int>(asked.priority), asked.rank, asked.owner,
+            job.settings.model, texts.requested, texts.settings, job.seed_base, asked.count, job.published,
+            job.worker_deaths, texts.error, texts.warnings, asked.sweep_id, asked.campaign_id, job.created_at,
+            job.started_at, job.finished_at);
+}
+
+void bind_image(Call& call, const Image& image) {
+  const EffectiveImage& made = image.effective;
+  call.with(image.id, image.job_id, image.index, name(image.state), image.seed, image.path, image.bytes,
+            image.demo ? 1 : 0, made.model_hash, made.engine, made.engine_version, made.gpu, made.seconds, made.width,
+            made.height, image.published_at);
+}
+
+Result<Job> read_job(Row row) {
+  Job job;
+  job.id = JobId(row.integer());
+  job.run_id = RunId(row.integer());
+  const auto state = job_state_from(row.text());
+  if (!state) return fail(corrupt("job", job.id.value, "state", "unknown word"));
+  job.state = *state;
+  if (const auto reason = row.text(); !reason.empty()) {
+    job.held_reason = held_reason_from(reason);
+    if (!job.held_reason) return fail(corrupt("job", job.id.value, "held_reason", "unknown word"));
+  }
+
+  const auto requested = parse_own(row.text(), job.id.value, "requested");
+  if (!requested) return fail(requested.error());
+  auto spec = job_spec_from_json(*requested);
+  if (!spec) return fail(corrupt("job", job.id.value, "requested", spec.error().message));
+  job.requested = std::move(*spec);
+  const auto stored_settings = parse_own(row.text(), job.id.value, "settings");
+  if (!stored_settings) return fail(stored_settings.error());
+  auto settings = job_settings_from_json(*stored_settings);
+  if (!settings) return fail(corrupt("job", job.id.value, "settings", settings.error().message));
+  job.settings = std::move(*settings);
+
+  job.seed_base = row.integer();
+  job.published = row.small();
+  job.worker_deaths = row.small();
+  if (const auto text = row.text(); !text.empty()) {
+    const auto json = parse_own(text, job.id.value, "error");
+    if (!json) return fail(json.error());
+    auto error = job_error_from_json(*json);
+    if (!error) return fail(corrupt("job", job.id.value, "error", error.error().message));
+    job.error = std::move(*error);
+  }
+  auto warnings = read_warnings(row.text(), job.id.value);
+  if (!warnings) return fail(warnings.error());
+  job.warnings = std::move(*warnings);
+  job.run_dir = row.string();
+  job.created_at = row.time();
+  job.started_at = row.time_or_null();
+  job.finished_at = row.time_or_null();
+  return job;
+}
+
+Result<Image> read_image(Row row) {
+  Image image;
+  image.id = ImageId(row.integer());
+  image.job_id = JobId(row.integer());
+  image.index = row.small();
+  // The table allows these two words only.
+  image.state = row.text() == name(ImageState::published) ? ImageState::published : ImageState::pending;
+  image.seed = row.integer();
+  image.path = row.string();
+  image.bytes = row.integer();
+  image.demo = row.integer() != 0;
+  image.effective.model_hash = row.string();
+  image.effective.engine = row.string();
+  image.effective.engine_version = row.string();
+  image.effective.gpu = row.string();
+  image.effective.seconds = row.real();
+  image.effective.width = row.small();
+  image.effective.height = row.small();
+  image.published_at = row.time_or_null();
+  return image;
+}
+
+control::Upload read_upload(Row row) {
+  control::Upload upload;
+  upload.id = UploadId(row.integer());
+  upload.file = row.string();
+  upload.media_type = row.string();
+  upload.width = row.small();
+  upload.height = row.small();
+  upload.bytes = row.integer();
+  upload.created_at = row.time();
+  return upload;
+}
+
+EventPtr read_event(Row row) {
+  auto event = std::make_shared<Event>();
+  event->seq = row.integer();
+  event->type = row.string();
+  event->at = row.time();
+  event->data = row.string();
+  return event;
+}
+
+Result<> add_count(JobCounts& counts, Row row) {
+  const std::string state = row.string();
+  const std::int64_t count = row.integer();
+  switch (job_state_from(state).value_or(JobState::queued)) {
+    case JobState::queued: counts.queued += count; break;
+    case JobState::held: counts.held += count; break;
+    case JobState::running: counts.running += count; break;
+    case JobState::done: counts.done += count; break;
+    case JobState::failed: counts.failed += count; break;
+    case JobState::cancelled: counts.cancelled += count; break;
+  }
+  return {};
+}
+
+}  // namespace pixelfleet::store
