@@ -91,6 +91,11 @@ void MediaPool::log_job(const Job& job, const std::vector<Image>& images, const 
   work_.notify_one();
 }
 
+bool MediaPool::waits_for_space() const {
+  const MutexLock lock(mutex_);
+  return disk_is_full_;
+}
+
 void MediaPool::run(bool sweeps) {
   if (sweeps) {
     if (const int removed = output_.remove_orphans(); removed > 0) {

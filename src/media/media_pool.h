@@ -44,6 +44,9 @@ class MediaPool final : public control::MediaPort {
   void encode_preview(JobId job, int index, int step, int steps, control::PixelsPtr pixels) override;
   void log_job(const Job& job, const std::vector<Image>& images, const Model* model) override;
 
+  // Whether finished pictures wait for a full disk: what readiness and the page tell.
+  bool waits_for_space() const;
+
  private:
   struct Preview {
     JobId job;
@@ -77,7 +80,7 @@ class MediaPool final : public control::MediaPort {
   Clock& clock_;
   std::vector<std::thread> threads_;  // started last, joined first
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar work_;   // a task came
   CondVar space_;  // only shutdown notifies it: for the pause before another try on a full disk
   std::deque<control::PictureRequest> pictures_ GUARDED_BY(mutex_);
