@@ -1,0 +1,32 @@
+// The JSON shapes of /api/v1 under short names. Everything comes from api/openapi.yaml (`npm run types`).
+import type { components } from './openapi';
+
+type Schemas = components['schemas'];
+
+export type Job = Schemas['Job'];
+export type JobState = Schemas['JobState'];
+export type JobRequest = Schemas['JobRequest'];
+export type Progress = Schemas['JobProgress'];
+export type HeldReason = Schemas['HeldReason'];
+export type Priority = Schemas['Priority'];
+export type Phase = Schemas['Phase'];
+export type Image = Schemas['Image'];
+export type Model = Schemas['Model'];
+export type Profile = Schemas['Profile'];
+export type Samplers = Schemas['SamplerList'];
+export type Gpu = Schemas['Gpu'];
+export type GpuKind = Schemas['GpuKind'];
+export type GpuState = Schemas['GpuState'];
+export type Telemetry = Schemas['Telemetry'];
+export type Settings = Schemas['Settings'];
+export type SettingsChange = Schemas['SettingsChange'];
+export type Counts = Schemas['Counts'];
+export type Server = Schemas['Server'];
+export type Snapshot = Schemas['Snapshot'];
+export type Message = Schemas['EventEnvelope'];
+export type FieldError = Schemas['FieldError'];
+export type Problem = Schemas['Problem'];
+
+export type JobWithImages = Schemas['JobWithImages'];
+export type ImagePage = Schemas['ImagePage'];
+export type SubmitReceipt = Schemas['SubmitReceipt'];
