@@ -1,0 +1,138 @@
+// What there is, and which of it is used: gpus, models, policy.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "base/format.h"
+#include "domain/settings.h"
+#include "scheduler/state.h"
+
+namespace pixelfleet::scheduler {
+
+void Scheduler::State::on(const PolicyChanged& event) {
+  policy = event.policy;
+  policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxMultiGpus);
+  select_gpus();
+  tidy_up_all();
+  settle_all();
+}
+
+void Scheduler::State::on(const GpuArrived& event) {
+  const auto known = gpus.find(event.gpu.uuid);
+  if (known != gpus.end()) {
+    if (known->second.gpu == event.gpu) return;
+    if (known->second.gpu.kind != event.gpu.kind) on(GpuLost{event.gpu.uuid});
+  }
+  gpus[event.gpu.uuid].gpu = event.gpu;
+  select_gpus();
+  tidy_up_all();
+  settle_all();
+}
+
+void Scheduler::State::on(const GpuLost& event) {
+  const auto slot = gpus.find(event.gpu);
+  if (slot == gpus.end()) return;
+  OpenJob* interrupted = nullptr;
+  const std::set<WorkerId> gone = slot->second.workers;
+  for (const WorkerId id : gone) {
+    if (const auto chunk = workers.at(id).chunk) {
+      interrupted = abandon_chunk(*chunk, JobError{"gpu_lost", format("gpu {} is gone", event.gpu), {}});
+    }
+    stop_worker(id);
+  }
+  gpus.erase(slot);
+  std::erase_if(back_offs, [&event](const auto& entry) { return entry.first.first == event.gpu; });
+  if (single_gpu == event.gpu) single_gpu.reset();
+  select_gpus();
+  settle_all();
+  if (interrupted == nullptr) return;
+  if (interrupted->wish == OpenJob::Wish::cancel) return end(*interrupted, JobState::cancelled);
+  settle(*interrupted);
+}
+
+void Scheduler::State::on(const ModelKnown& event) {
+  const auto known = models.find(event.model.key);
+  if (known != models.end() && known->second.engine == event.model.engine &&
+      known->second.memory_bytes == event.model.memory_bytes) {
+    return;
+  }
+  models[event.model.key] = event.model;
+  for (auto& [id, worker] : workers) {
+    if (worker.model == event.model.key) worker.model_facts = Worker::Facts::outdated;
+  }
+  forget_back_offs_of(event.model.key);
+  tidy_up_all();
+  settle_all();
+}
+
+void Scheduler::State::on(const ModelForgotten& event) {
+  if (models.erase(event.model) == 0) return;
+  forget_back_offs_of(event.model);
+  tidy_up_all();
+  settle_all();
+}
+
+void Scheduler::State::select_gpus() {
+  selected.clear();
+  if (policy.multi_gpu) {
+    std::vector<std::pair<int, GpuUuid>> by_index;
+    for (const auto& [uuid, slot] : gpus) by_index.emplace_back(slot.gpu.index, uuid);
+    std::sort(by_index.begin(), by_index.end());
+    for (const auto& [index, uuid] : by_index) {
+      if (selected.size() < static_cast<std::size_t>(policy.max_gpus)) selected.push_back(uuid);
+    }
+    return;
+  }
+  if (gpus.contains(policy.single_gpu)) {
+    selected.push_back(policy.single_gpu);
+    return;
+  }
+  if (!single_gpu && !jobs.empty()) {  // at first need, then kept until it is lost
+    const Slot* best = nullptr;
+    const auto key = [this](const Slot& slot) {
+      return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - slot.gpu.memory_total_bytes,
+                        slot.gpu.index);
+    };
+    for (const auto& [uuid, slot] : gpus) {
+      if (best == nullptr || key(slot) < key(*best)) best = &slot;
+    }
+    if (best != nullptr) {
+      single_gpu = best->gpu.uuid;
+      selected.push_back(*single_gpu);
+      tidy_up_all();
+    }
+    return;
+  }
+  if (single_gpu) selected.push_back(*single_gpu);
+}
+
+bool Scheduler::State::is_selected(const GpuUuid& gpu) const {
+  return std::find(selected.begin(), selected.end(), gpu) != selected.end();
+}
+
+Scheduler::GpuView Scheduler::State::view(const Slot& slot) const {
+  GpuView view;
+  view.uuid = slot.gpu.uuid;
+  view.reserved_bytes = reserved_bytes(slot);
+  for (const WorkerId id : slot.workers) {
+    const Worker& worker = workers.at(id);
+    if (worker.phase != WorkerPhase::starting) view.resident_models.push_back(worker.model);
+  }
+  std::sort(view.resident_models.begin(), view.resident_models.end());
+  const bool used = is_selected(slot.gpu.uuid);
+  if (!slot.active) {
+    view.state = used || is_undecided() ? GpuState::idle : GpuState::unused;
+    return view;
+  }
+  const Worker& worker = workers.at(*slot.active);
+  if (worker.phase == WorkerPhase::starting) {
+    view.state = GpuState::loading;
+    view.job = worker.claimed_by;
+  } else {
+    view.state = used ? GpuState::busy : GpuState::draining;
+    view.job = chunks.at(*worker.chunk).job;
+  }
+  return view;
+}
+
+}  // namespace pixelfleet::scheduler

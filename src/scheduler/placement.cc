@@ -1,0 +1,110 @@
+// Which job goes to which gpu, policy v1: the job first in order takes an idle gpu that holds its model, else the idle
+// one with most free memory. With multi-GPU off only the first job may start.
+#include <algorithm>
+#include <tuple>
+
+#include "scheduler/state.h"
+
+namespace pixelfleet::scheduler {
+
+bool engine_runs_on(Engine engine, GpuKind kind) { return engine == Engine::synthetic || kind != GpuKind::virtual_gpu; }
+
+bool can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model) {
+  return engine_runs_on(model.engine, gpu.kind) && (!lane.pin || *lane.pin == gpu.uuid) &&
+         model.memory_bytes <= gpu.memory_total_bytes && gpu.memory_total_bytes > lane.more_than_bytes;
+}
+
+bool Scheduler::State::any_selected_can_take(const Lane& lane) const {
+  const ModelFacts& model = models.at(lane.model);
+  return std::any_of(selected.begin(), selected.end(),
+                     [&](const GpuUuid& uuid) { return can_take(gpus.at(uuid).gpu, lane, model); });
+}
+
+std::vector<Slot*> Scheduler::State::candidates(const Lane& lane) {
+  const ModelFacts& model = models.at(lane.model);
+  std::vector<Slot*> able;
+  std::vector<Slot*> preferred;
+  for (const GpuUuid& uuid : selected) {
+    Slot& slot = gpus.at(uuid);
+    if (!can_take(slot.gpu, lane, model)) continue;
+    able.push_back(&slot);
+    if (!lane.avoid.contains(uuid)) preferred.push_back(&slot);
+  }
+  return preferred.empty() ? able : preferred;
+}
+
+bool Scheduler::State::any_idle() const {
+  return std::any_of(selected.begin(), selected.end(), [this](const GpuUuid& uuid) { return !gpus.at(uuid).active; });
+}
+
+void Scheduler::State::place() {
+  while (queue.size() > 0 && any_idle()) {
+    loads_ended = LoadsEnded::none;
+    if (policy.multi_gpu) {
+      Queue::Walk walk(queue);
+      while (!walk.at_end() && any_idle()) {
+        if (place(jobs.at(walk.job())) == Placed::impossible) {
+          walk.skip_lane();
+        } else {
+          walk.next();
+        }
+      }
+      queue.drop_empty_lanes();
+    } else {
+      place(jobs.at(*queue.first()));
+    }
+    if (loads_ended == LoadsEnded::none) return;  // otherwise a gpu became idle on the way
+  }
+}
+
+Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
+  const ModelFacts& model = models.at(job.model);
+  const std::vector<Slot*> able = candidates(job.lane());
+  for (const Slot* slot : able) {
+    if (!is_idle(*slot)) continue;
+    for (const WorkerId id : slot->workers) {
+      if (workers.at(id).model != job.model) continue;
+      start_chunk(job, id);
+      return Placed::chunk;
+    }
+  }
+  if (job.load) return Placed::waits;
+
+  Slot* best = nullptr;
+  const auto key = [this](const Slot& slot) {
+    return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - slot.gpu.memory_total_bytes);
+  };
+  for (Slot* slot : able) {
+    if (!is_idle(*slot) || backing_off(slot->gpu.uuid, job.model)) continue;
+    if (best == nullptr || key(*slot) < key(*best)) best = slot;
+  }
+  if (best == nullptr) return Placed::impossible;
+  start_worker(*best, model, job);
+  return Placed::load;
+}
+
+void Scheduler::State::hand_on_load(WorkerId id) {
+  Worker& worker = workers.at(id);
+  const auto suits = [&](const Lane& lane) {
+    const auto able = candidates(lane);
+    return std::any_of(able.begin(), able.end(), [&](const Slot* slot) { return slot->gpu.uuid == worker.gpu; });
+  };
+  Queue::Walk walk(queue, worker.model);
+  while (!walk.at_end()) {
+    OpenJob& job = jobs.at(walk.job());
+    if (!policy.multi_gpu && queue.first() != job.id) break;  // only the first may start
+    if (!suits(walk.lane())) {
+      walk.skip_lane();
+    } else if (job.load) {
+      walk.next();
+    } else {
+      worker.claimed_by = job.id;
+      job.load = id;
+      return;
+    }
+  }
+  stop_worker(id);
+  loads_ended = LoadsEnded::some;
+}
+
+}  // namespace pixelfleet::scheduler

@@ -1,0 +1,62 @@
+#include "scheduler/queue.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace pixelfleet::scheduler {
+
+void Queue::insert(const Position& position, Lane lane) {
+  CHECK(!contains(position.job));
+  lanes_[lane].insert(position);
+  entries_.emplace(position.job, Entry{position, std::move(lane)});
+}
+
+void Queue::erase(JobId job) {
+  const auto entry = entries_.find(job);
+  if (entry == entries_.end()) return;
+  lanes_.find(entry->second.lane)->second.erase(entry->second.position);
+  entries_.erase(entry);
+}
+
+std::optional<JobId> Queue::first() const {
+  const Position* best = nullptr;
+  for (const auto& [lane, jobs] : lanes_) {
+    if (!jobs.empty() && (best == nullptr || *jobs.begin() < *best)) best = &*jobs.begin();
+  }
+  return best != nullptr ? std::optional<JobId>(best->job) : std::nullopt;
+}
+
+std::vector<JobId> Queue::of_model(const ModelKey& model) const {
+  std::vector<JobId> jobs;
+  for (Walk walk(*this, model); !walk.at_end(); walk.next()) jobs.push_back(walk.job());
+  return jobs;
+}
+
+void Queue::drop_empty_lanes() {
+  std::erase_if(lanes_, [](const auto& lane) { return lane.second.empty(); });
+}
+
+Queue::Walk::Walk(const Queue& queue) {
+  for (auto lane = queue.lanes_.begin(); lane != queue.lanes_.end(); ++lane) {
+    if (!lane->second.empty()) heads_.emplace(*lane->second.begin(), lane);
+  }
+}
+
+Queue::Walk::Walk(const Queue& queue, ModelKey model) {
+  // The least lane of a model: no pin, nothing to avoid, no memory bound.
+  Lane least{std::move(model), std::nullopt, {}, -1};
+  for (auto lane = queue.lanes_.lower_bound(least); lane != queue.lanes_.end() && lane->first.model == least.model;
+       ++lane) {
+    if (!lane->second.empty()) heads_.emplace(*lane->second.begin(), lane);
+  }
+}
+
+void Queue::Walk::next() {
+  const auto [position, lane] = *heads_.begin();
+  heads_.erase(heads_.begin());
+  const auto after = lane->second.upper_bound(position);
+  if (after != lane->second.end()) heads_.emplace(*after, lane);
+}
+
+}  // namespace pixelfleet::scheduler

@@ -1,0 +1,41 @@
+#include "scheduler/scheduler.h"
+
+#include <utility>
+
+#include "scheduler/state.h"
+
+namespace pixelfleet::scheduler {
+
+Scheduler::Scheduler(FirstIds first) : state_(std::make_unique<State>()) {
+  state_->next_chunk = first.chunk;
+  state_->next_worker = first.worker;
+}
+
+Scheduler::~Scheduler() = default;
+
+Scheduler::Scheduler(const Scheduler& other) : state_(std::make_unique<State>(*other.state_)) {}
+
+Scheduler& Scheduler::operator=(const Scheduler& other) {
+  if (this != &other) state_ = std::make_unique<State>(*other.state_);
+  return *this;
+}
+
+std::vector<Action> Scheduler::step(const Event& event, Instant now) {
+  State& state = *state_;
+  state.now = now;
+  std::visit([&state](const auto& e) { state.on(e); }, event);
+  state.place();
+  state.ask_to_wake();
+  return std::exchange(state.actions, {});
+}
+
+std::vector<Scheduler::GpuView> Scheduler::gpus() const {
+  std::vector<GpuView> views;
+  views.reserve(state_->gpus.size());
+  for (const auto& [uuid, slot] : state_->gpus) views.push_back(state_->view(slot));
+  return views;
+}
+
+std::string Scheduler::durable_digest() const { return state_->digest(); }
+
+}  // namespace pixelfleet::scheduler

@@ -1,0 +1,201 @@
+// The scheduler's private state: one value, changed only inside step().
+//
+//   event                  job                                    gpu / worker                           file
+//   JobSubmitted           new -> queued | held | failed                                                 jobs.cc
+//   JobHeld, JobReleased   queued <-> held                                                               jobs.cc
+//   JobCancelRequested     queued, held -> cancelled; running: waits for its chunk, then cancelled       jobs.cc
+//   ImagePublished         running -> done with the last one                                             jobs.cc
+//   ImageRejected          running -> queued when nothing of it runs                                     jobs.cc
+//   JobUnpublishable       any -> failed                          a running chunk is told to stop       jobs.cc
+//   WorkerReady            queued -> running                      starting -> ready -> running           workers.cc
+//   ImageMade              the index is in flight                                                        workers.cc
+//   ChunkEnded             running -> running (pictures in flight) | queued | failed | cancelled
+//                                                                 running -> ready                       workers.cc
+//   WorkerLost             running -> queued | failed | cancelled any -> gone                            failures.cc
+//   ModelUnloadable        queued (all of the model) -> failed    starting -> gone                       failures.cc
+//   GpuLost                running -> queued | cancelled          all of the gpu's workers -> gone       gpus.cc
+//   GpuArrived, PolicyChanged, ModelKnown, ModelForgotten
+//                          queued <-> held(no_gpu, model_disabled)  those out of place leave when idle   gpus.cc
+//   ServerRestarted        running -> queued                      all gone                               jobs.cc
+//
+// Invariants: a job is in `queue` exactly when its state is queued. A worker that is starting or running is its gpu's
+// `active` one. A starting worker is claimed by exactly one queued job; a load that nobody claims is stopped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/queue.h"
+#include "scheduler/scheduler.h"
+
+namespace pixelfleet::scheduler {
+
+struct OpenJob {
+  JobId id;
+  std::string owner;
+  Priority priority = Priority::normal;
+  double rank = 0.0;
+  ModelKey model;
+  std::optional<GpuUuid> pin;
+  std::set<int> missing;                     // not published
+  std::set<int> in_flight;                   // of these: handed over by a worker, on the way to the disk
+  std::optional<HeldReason> held_by_others;  // user, paused, window, quota
+
+  // What the world was told last.
+  JobState state = JobState::queued;
+  std::optional<HeldReason> held;
+  int told_deaths = 0;
+
+  int worker_deaths = 0;
+
+  // What a restart forgets.
+  std::optional<ChunkId> chunk;
+  std::optional<WorkerId> load;  // the worker that starts for it
+  enum class Wish { run, cancel } wish = Wish::run;
+  std::set<GpuUuid> avoid;
+  std::int64_t more_than_bytes = -1;
+  std::vector<std::string> evidence;
+
+  std::set<int> remaining() const;  // what a new chunk has to make
+  bool waiting() const { return state == JobState::queued || state == JobState::held; }
+  Lane lane() const { return {model, pin, avoid, more_than_bytes}; }
+};
+
+enum class WorkerPhase { starting, ready, running };
+
+struct Worker {
+  GpuUuid gpu;
+  ModelKey model;
+  std::int64_t bytes = 0;  // reserved on the gpu
+  WorkerPhase phase = WorkerPhase::starting;
+  std::optional<JobId> claimed_by;  // while starting
+  std::optional<ChunkId> chunk;     // while running
+  std::uint64_t last_used = 0;      // counts uses of all workers
+  int chunks_run = 0;
+  enum class Facts { current, outdated } model_facts = Facts::current;
+};
+
+struct Chunk {
+  WorkerId worker;
+  JobId job;
+  std::set<int> left;  // not handed over yet
+};
+
+struct Slot {
+  Gpu gpu;
+  std::set<WorkerId> workers;
+  std::optional<WorkerId> active;  // starting or running
+};
+
+// After a worker died while loading: when the next one of this gpu and model may start.
+struct BackOff {
+  int failures = 0;
+  Instant retry_at;
+};
+
+struct Scheduler::State {
+  // Durable.
+  Policy policy;
+  std::map<GpuUuid, Slot> gpus;
+  std::map<ModelKey, ModelFacts> models;
+  std::map<JobId, OpenJob> jobs;
+
+  // Forgotten by a restart.
+  std::map<WorkerId, Worker> workers;
+  std::map<ChunkId, Chunk> chunks;
+  Queue queue;
+  std::vector<GpuUuid> selected;      // in the order of their indices
+  std::optional<GpuUuid> single_gpu;  // chosen while multi-GPU is off and the policy names none
+  std::map<std::pair<GpuUuid, ModelKey>, BackOff> back_offs;
+  std::optional<Instant> wake_at;
+  std::uint64_t uses = 0;
+
+  // Never repeat.
+  ChunkId next_chunk;
+  WorkerId next_worker;
+
+  // Of the step under way.
+  Instant now;
+  std::vector<Action> actions;
+  enum class LoadsEnded { none, some } loads_ended = LoadsEnded::none;
+
+  // jobs.cc: a job's life outside a gpu.
+  void on(const JobSubmitted& event);
+  void on(const JobCancelRequested& event);
+  void on(const JobHeld& event);
+  void on(const JobReleased& event);
+  void on(const ImagePublished& event);
+  void on(const ImageRejected& event);
+  void on(const JobUnpublishable& event);
+  void on(const ServerRestarted& event);
+  void admit(OpenJob job);    // its state and held are what the world was told
+  void settle(OpenJob& job);  // a job without chunk: queued, held, or running on what is in flight
+  void settle_all();          // after what gpus can do has changed
+  void tell(OpenJob& job, JobState state, std::optional<HeldReason> held = std::nullopt);
+  void end(OpenJob& job, JobState state, std::optional<JobError> error = std::nullopt);  // destroys `job`
+  void leave_queue(OpenJob& job);
+  std::optional<HeldReason> hold_for(const OpenJob& job) const;
+  std::optional<JobError> too_big_for_this_machine(const OpenJob& job) const;
+
+  // workers.cc: chunks on workers.
+  void on(const WorkerReady& event);
+  void on(const ImageMade& event);
+  void on(const ChunkEnded& event);
+  void start_chunk(OpenJob& job, WorkerId worker_id);
+  OpenJob* close_chunk(ChunkId id);                             // forgets it; its job, if that is still open
+  OpenJob* abandon_chunk(ChunkId id, const JobError& failure);  // close_chunk, and say so
+
+  // failures.cc
+  void on(const WorkerLost& event);
+  void on(const ModelUnloadable& event);
+  void charge(OpenJob& job, const GpuUuid& gpu, const JobError& failure);  // destroys `job` at the last strike
+  void out_of_memory(OpenJob& job, const GpuUuid& gpu, const JobError& failure);
+  void back_off(const GpuUuid& gpu, const ModelKey& model);
+  bool backing_off(const GpuUuid& gpu, const ModelKey& model) const;
+  void forget_back_offs_of(const ModelKey& model);
+  void on(const TimerFired& event);
+  void ask_to_wake();
+
+  // gpus.cc: what there is, and which of it is used.
+  void on(const PolicyChanged& event);
+  void on(const GpuArrived& event);
+  void on(const GpuLost& event);
+  void on(const ModelKnown& event);
+  void on(const ModelForgotten& event);
+  void select_gpus();
+  bool is_selected(const GpuUuid& gpu) const;
+  bool is_undecided() const { return !policy.multi_gpu && selected.empty(); }
+  GpuView view(const Slot& slot) const;
+
+  // memory.cc: which models stay.
+  WorkerId start_worker(Slot& slot, const ModelFacts& model, OpenJob& job);
+  void stop_worker(WorkerId id);
+  void erase_worker(WorkerId id);
+  void tidy_up(Slot& slot);  // stops idle workers and loads that are out of place
+  void tidy_up_all();
+  std::optional<WorkerId> least_recently_used(const Slot& slot) const;
+  std::int64_t reserved_bytes(const Slot& slot) const;
+
+  // placement.cc
+  void place();
+  enum class Placed { chunk, load, waits, impossible };
+  Placed place(OpenJob& job);
+  bool is_idle(const Slot& slot) const { return !slot.active && is_selected(slot.gpu.uuid); }
+  bool any_idle() const;
+  std::vector<Slot*> candidates(const Lane& lane);  // selected gpus that could take it, busy ones too
+  bool any_selected_can_take(const Lane& lane) const;
+  void hand_on_load(WorkerId id);  // its job went another way: the next one that wants it, or stop it
+
+  std::string digest() const;
+};
+
+// placement.cc: whether the gpu, empty, could hold the model, and the lane allows it there; `avoid` apart.
+bool can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model);
+bool engine_runs_on(Engine engine, GpuKind kind);
+
+}  // namespace pixelfleet::scheduler
