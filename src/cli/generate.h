@@ -1,0 +1,26 @@
+// `pixelfleet generate` and HEADLESS=true: submit jobs, follow them, say what came out.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "cli/hooks.h"
+
+namespace pixelfleet::cli {
+
+enum class Output { text, json };
+
+// Checks the jobs by the API's rules before any server starts, then talks to the running server of the data directory
+// or to a private one. Prints the path of each picture to stdout; 0 when every image was made.
+int generate(const Config& config, const std::vector<Json>& jobs, Output output, const Hooks& hooks);
+
+// A job object from texts as typed: numbers become numbers, everything else is left for the validator to judge.
+Json job_from_texts(const std::map<std::string, std::string>& texts);
+
+// The job of the v17 variables (docs: headless), with v17's defaults and ranges.
+Result<Json> headless_job(const Environment& environment);
+
+}  // namespace pixelfleet::cli
