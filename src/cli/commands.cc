@@ -1,0 +1,170 @@
+#include "cli/commands.h"
+
+#include <cstdio>
+
+#include "base/format.h"
+#include "base/json_full.h"
+#include "base/utf8.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::cli {
+namespace {
+
+void print_json(const Json& json) {
+  std::printf("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+// The running server, or the error that says how to start one.
+Result<Client> need_server(const Config& config, const Hooks& hooks) {
+  const auto found = hooks.find_server(config);
+  if (!found) return fail(found.error());
+  if (!*found) {
+    return fail(ErrorCode::unavailable,
+                format("no server runs on the data directory {}; start one with `pixelfleet serve`, or name another "
+                       "directory with --data",
+                       config.data_directory.string()));
+  }
+  return Client(**found);
+}
+
+std::string text(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return "-";
+  return found->is_string() ? found->get<std::string>() : to_text(*found);
+}
+
+std::string gib(const Json& bytes) {
+  if (!bytes.is_number()) return "-";
+  return format("{:.1f}", bytes.get<double>() / (1 << 30));
+}
+
+void print_job_row(const Json& job) {
+  const std::string settings_model = job.contains("settings") ? text(job["settings"], "model") : "-";
+  const std::string prompt = job.contains("requested") ? text(job["requested"], "prompt") : "";
+  std::printf("%8s  %-9s  %3s/%-3s  %-20s  %s\n", text(job, "id").c_str(), text(job, "state").c_str(),
+              text(job, "published").c_str(), text(job, "count").c_str(), settings_model.c_str(),
+              std::string(utf8_prefix(prompt, 60)).c_str());
+}
+
+template <class Request, class Print>
+int ask(const Config& config, const Hooks& hooks, Output output, const Request& request, const Print& print) {
+  const auto client = need_server(config, hooks);
+  if (!client) return report(client.error());
+  const auto answer = request(*client);
+  if (!answer) return report(answer.error());
+  if (output == Output::json) {
+    print_json(*answer);
+  } else {
+    print(*answer);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+int jobs_list(const Config& config, const std::string& states, int limit, Output output, const Hooks& hooks) {
+  const std::string filter = states.empty() ? "" : "&state=" + states;
+  return ask(
+      config, hooks, output,
+      [&](const Client& client) { return client.get(format("/api/v1/jobs?limit={}{}", limit, filter)); },
+      [](const Json& answer) {
+        std::printf("%8s  %-9s  %7s  %-20s  %s\n", "id", "state", "images", "model", "prompt");
+        for (const Json& job : answer["jobs"]) print_job_row(job);
+        if (!answer["next_after"].is_null()) std::printf("(more: --limit)\n");
+      });
+}
+
+int jobs_show(const Config& config, std::int64_t id, Output output, const Hooks& hooks) {
+  return ask(
+      config, hooks, output, [&](const Client& client) { return client.get(format("/api/v1/jobs/{}", id)); },
+      [](const Json& job) {
+        print_job_row(job);
+        if (!job["error"].is_null()) {
+          std::printf("error: %s: %s\n", text(job["error"], "code").c_str(), text(job["error"], "message").c_str());
+          for (const Json& line : job["error"]["evidence"]) std::printf("  %s\n", line.get<std::string>().c_str());
+        }
+        for (const Json& image : job["images"]) {
+          std::printf("  %3d  %-9s  seed %-10s  %s\n", image["index"].get<int>() + 1, text(image, "state").c_str(),
+                      text(image, "seed").c_str(), text(image, "path").c_str());
+        }
+      });
+}
+
+int jobs_cancel(const Config& config, std::int64_t id, Output output, const Hooks& hooks) {
+  return ask(
+      config, hooks, output,
+      [&](const Client& client) { return client.post(format("/api/v1/jobs/{}/cancel", id), Json::object()); },
+      print_job_row);
+}
+
+int models_list(const Config& config, Output output, const Hooks& hooks) {
+  const auto catalog = hooks.catalog(config);
+  if (!catalog) return report(catalog.error());
+  const Model* first = (*catalog)->default_model();
+  if (output == Output::json) {
+    Json models = Json::array();
+    for (const Model& model : (*catalog)->models) models.push_back(to_json(model));
+    print_json({{"models", std::move(models)}, {"default_model", first ? Json(first->key) : Json(nullptr)}});
+    return kExitOk;
+  }
+  std::printf("%-28s  %-13s  %-7s  %7s  %s\n", "key", "state", "family", "GiB", "title");
+  for (const Model& model : (*catalog)->models) {
+    std::printf("%-28s  %-13s  %-7s  %7.1f  %s%s%s\n", model.key.c_str(), std::string(name(model.state)).c_str(),
+                model.family.c_str(), static_cast<double>(model.memory_bytes) / (1 << 30), model.title.c_str(),
+                &model == first ? "  (default)" : "", model.is_demo() ? "  [demo]" : "");
+    if (model.state == ModelState::unloadable) std::printf("    %s\n", model.reason.c_str());
+  }
+  return kExitOk;
+}
+
+int models_add(const Config& config, const std::string& name, const std::vector<std::string>& parts,
+               const Hooks& hooks) {
+  NewModel model{name, {}};
+  for (const std::string& part : parts) {
+    const std::size_t equals = part.find('=');
+    const auto role = part_role_from(std::string_view(part).substr(0, equals));
+    if (equals == std::string::npos || !role) {
+      return report(invalid_fields({{"--part", part, "not ROLE=FILE",
+                                     "ROLE is one of checkpoint, diffusion, clip_l, clip_g, t5xxl, llm, vae, taesd"}}));
+    }
+    model.parts.emplace_back(*role, part.substr(equals + 1));
+  }
+  const auto added = hooks.add_model(config, model);
+  if (!added) return report(added.error());
+  std::printf("added %s (%s, %.1f GiB)\n", added->key.c_str(), added->family.c_str(),
+              static_cast<double>(added->memory_bytes) / (1 << 30));
+  if (!added->reason.empty()) std::printf("note: %s\n", added->reason.c_str());
+  return kExitOk;
+}
+
+int gpus_list(const Config& config, Output output, const Hooks& hooks) {
+  Json answer;
+  const auto server = hooks.find_server(config);
+  if (server && *server) {
+    auto live = Client(**server).get("/api/v1/gpus");
+    if (!live) return report(live.error());
+    answer = std::move(*live);
+  } else {
+    const auto found = hooks.gpus(config);
+    if (!found) return report(found.error());
+    answer["gpus"] = Json::array();
+    for (const GpuStatus& status : *found) answer["gpus"].push_back(to_json(status));
+  }
+  if (output == Output::json) {
+    print_json({{"gpus", answer["gpus"]}});
+    return kExitOk;
+  }
+  std::printf("%3s  %-8s  %-8s  %15s  %5s  %5s  %6s  %s\n", "#", "kind", "state", "memory GiB", "util", "temp", "watts",
+              "name");
+  for (const Json& gpu : answer["gpus"]) {
+    const Json& ratio = gpu["utilization_ratio"];
+    std::printf("%3s  %-8s  %-8s  %6s / %6s  %5s  %5s  %6s  %s\n", text(gpu, "index").c_str(),
+                text(gpu, "kind").c_str(), text(gpu, "state").c_str(), gib(gpu["memory_used_bytes"]).c_str(),
+                gib(gpu["memory_total_bytes"]).c_str(),
+                ratio.is_number() ? format("{:.0f} %", ratio.get<double>() * 100).c_str() : "-",
+                text(gpu, "temperature_celsius").c_str(), text(gpu, "power_watts").c_str(), text(gpu, "name").c_str());
+  }
+  return kExitOk;
+}
+
+}  // namespace pixelfleet::cli

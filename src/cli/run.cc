@@ -1,0 +1,218 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+
+#include "base/format.h"
+#include "base/json_full.h"
+#include "cli/commands.h"
+#include "cli/generate.h"
+#include "cli/hooks.h"
+
+namespace pixelfleet::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 all done; 1 a job failed or was cancelled; 2 a value is not allowed; 3 not found;\n"
+    "4 in conflict (ended already, data directory in use); 5 not available now; 6 disk, permission or file trouble.\n"
+    "Each setting is also an environment variable and a key of pixelfleet.yaml: `pixelfleet config --print`.\n"
+    "HEADLESS=true pixelfleet makes one job from PROMPT, MODEL, STEPS ... and ends.";
+
+// The texts that one command was given for the configuration and for a job.
+struct Given {
+  std::map<std::string, std::string> config;
+  std::map<std::string, std::string> job;
+  bool json = false;
+
+  Output output() const { return json ? Output::json : Output::text; }
+};
+
+void add_config_flags(CLI::App& app, Given& given) {
+  app.add_option_function<std::string>(
+         "--config", [&](const std::string& text) { given.config["config"] = text; }, "configuration file (YAML)")
+      ->group("Configuration");
+  for (const ConfigKey& key : config_keys()) {
+    if (key.flag.empty()) continue;
+    auto* option = app.add_option_function<std::string>(
+        "--" + key.flag, [&given, name = key.key](const std::string& text) { given.config[name] = text; }, key.help);
+    option->group("Configuration");
+    // A switch without a value means on.
+    if (key.key == "multi_gpu.enabled" || key.key == "insecure_no_token") option->expected(0, 1)->default_str("true");
+  }
+}
+
+void add_job_flags(CLI::App& app, Given& given) {
+  const auto add = [&](const char* flags, const char* key, const char* help) {
+    app.add_option_function<std::string>(
+           flags, [&given, key](const std::string& text) { given.job[key] = text; }, help)
+        ->group("Job");
+  };
+  add("--prompt", "prompt", "what the picture shows");
+  add("--negative-prompt", "negative_prompt", "what it shall not show");
+  add("--model", "model", "key or title of a model; `pixelfleet models list`");
+  add("--profile", "profile", "style: None / Raw, Photoreal, Cinematic ...");
+  add("--sampler", "sampler", "sampler, such as euler_a or \"DPM++ 2M Karras\"");
+  add("--scheduler", "scheduler", "noise schedule, such as karras");
+  add("--steps", "steps", "denoising steps, 1-200");
+  add("--cfg-scale", "cfg_scale", "how closely to follow the prompt, 0-30");
+  add("--width", "width", "64-4096");
+  add("--height", "height", "64-4096");
+  add("--count,--batch-size", "count", "images, 1-1000");
+  add("--seed", "seed", "-1: random; image i uses SEED + i");
+  add("--priority", "priority", "interactive, normal or background");
+  add("--gpu", "gpu", "UUID of the gpu to run on");
+}
+
+int run_headless(const Hooks& hooks) {
+  const Environment environment = process_environment();
+  const auto job = headless_job(environment);
+  if (!job) return report(job.error());
+  const auto loaded = load_config({}, environment);
+  if (!loaded) return report(loaded.error());
+  Json owned = *job;
+  owned["owner"] = loaded->config.owner;
+  return generate(loaded->config, {owned}, Output::text, hooks);
+}
+
+// Builds the commands; each puts the thing to do into `action`, which runs after the configuration is loaded.
+struct CommandLine {
+  explicit CommandLine(const Hooks& given_hooks) : hooks(given_hooks) {
+    app.footer(kFooter);
+    app.require_subcommand(0, 1);
+    add_server_commands();
+    add_job_commands();
+    add_catalog_commands();
+    add_internal_commands();
+  }
+
+  CLI::App* command(const char* name, const char* help, CLI::App* parent = nullptr) {
+    CLI::App* made = (parent != nullptr ? parent : &app)->add_subcommand(name, help);
+    add_config_flags(*made, given);
+    return made;
+  }
+
+  void add_server_commands() {
+    CLI::App* serve = command("serve", "run the server: page, API, queue and workers");
+    serve->callback([this] { action = [this](const LoadedConfig& c) { return hooks.serve(c); }; });
+    CLI::App* doctor = command("doctor", "explain engine, gpus, models and permissions of this machine");
+    doctor->callback([this] { action = [this](const LoadedConfig& c) { return hooks.doctor(c); }; });
+    CLI::App* config = command("config", "print every setting, its value and where that came from");
+    config->add_flag("--print")->description("print (the default)");
+    config->callback([this] {
+      action = [](const LoadedConfig& c) {
+        std::fputs(c.print().c_str(), stdout);
+        return kExitOk;
+      };
+    });
+    app.add_subcommand("version", "print the version")->callback([this] {
+      std::printf("pixelfleet %s\n", hooks.version.c_str());
+      finished = true;
+    });
+  }
+
+  void add_job_commands() {
+    CLI::App* generate_command = command("generate", "make pictures: through the running server, else a private one");
+    add_job_flags(*generate_command, given);
+    generate_command->add_flag("--json", given.json, "print the jobs as JSON");
+    generate_command->callback([this] {
+      action = [this](const LoadedConfig& c) {
+        Json job = job_from_texts(given.job);
+        job["owner"] = c.config.owner;
+        return generate(c.config, {job}, given.output(), hooks);
+      };
+    });
+
+    CLI::App* jobs = app.add_subcommand("jobs", "list, show and cancel jobs of the running server");
+    jobs->require_subcommand(1);
+    CLI::App* list = command("list", "newest first", jobs);
+    list->add_option("--state", states, "queued, held, running, done, failed, cancelled; several with commas");
+    list->add_option("--limit", limit, "how many, 1-200")->check(CLI::Range(1, 200));
+    list->add_flag("--json", given.json, "print JSON");
+    list->callback([this] {
+      action = [this](const LoadedConfig& c) { return jobs_list(c.config, states, limit, given.output(), hooks); };
+    });
+    const auto add_by_id = [&](const char* name, const char* help, auto run_it) {
+      CLI::App* one = command(name, help, jobs);
+      one->add_option("id", id, "the job's id")->required();
+      one->add_flag("--json", given.json, "print JSON");
+      one->callback([this, run_it] {
+        action = [this, run_it](const LoadedConfig& c) { return run_it(c.config, id, given.output(), hooks); };
+      });
+    };
+    add_by_id("show", "one job with its images", jobs_show);
+    add_by_id("cancel", "cancel a queued or running job", jobs_cancel);
+  }
+
+  void add_catalog_commands() {
+    CLI::App* models = app.add_subcommand("models", "list and add models");
+    models->require_subcommand(1);
+    CLI::App* list = command("list", "every model and its state", models);
+    list->add_flag("--json", given.json, "print JSON");
+    list->callback(
+        [this] { action = [this](const LoadedConfig& c) { return models_list(c.config, given.output(), hooks); }; });
+    CLI::App* add = command("add", "register model files that lie anywhere", models);
+    add->add_option("name", model_name, "title of the model")->required();
+    add->add_option("--part", parts, "ROLE=FILE, such as checkpoint=model.safetensors or taesd=taesd.safetensors")
+        ->required()
+        ->allow_extra_args(false);
+    add->callback(
+        [this] { action = [this](const LoadedConfig& c) { return models_add(c.config, model_name, parts, hooks); }; });
+
+    CLI::App* gpus = command("gpus", "the gpus of this machine, and what they do if a server runs");
+    gpus->add_flag("--json", given.json, "print JSON");
+    gpus->callback(
+        [this] { action = [this](const LoadedConfig& c) { return gpus_list(c.config, given.output(), hooks); }; });
+  }
+
+  void add_internal_commands() {
+    CLI::App* worker = app.add_subcommand("worker", "")->group("");
+    worker->add_option("--socket-fd", socket_fd)->required();
+    worker->callback([this] {
+      exit_code = hooks.worker(socket_fd);
+      finished = true;
+    });
+    app.add_subcommand("gpu-monitor", "")->group("")->callback([this] {
+      exit_code = hooks.gpu_monitor();
+      finished = true;
+    });
+  }
+
+  int run_action() {
+    if (finished) return exit_code;
+    if (!action) {
+      std::fputs(app.help().c_str(), stdout);
+      return kExitUsage;
+    }
+    const auto loaded = load_config(given.config, process_environment());
+    if (!loaded) return report(loaded.error());
+    return action(*loaded);
+  }
+
+  const Hooks& hooks;
+  CLI::App app{"PixelFleet: an image-generation server that keeps every GPU of a machine busy.", "pixelfleet"};
+  Given given;
+  std::function<int(const LoadedConfig&)> action;
+  bool finished = false;
+  int exit_code = kExitOk;
+  std::string states;
+  int limit = 50;
+  std::int64_t id = 0;
+  std::string model_name;
+  std::vector<std::string> parts;
+  int socket_fd = -1;
+};
+
+}  // namespace
+
+int run(int argc, const char* const* argv, const Hooks& hooks) {
+  const auto headless = process_environment()("HEADLESS");
+  if (argc == 1 && headless && *headless == "true") return run_headless(hooks);
+  CommandLine line(hooks);
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return line.app.exit(e) == 0 ? kExitOk : kExitUsage;
+  }
+  return line.run_action();
+}
+
+}  // namespace pixelfleet::cli
