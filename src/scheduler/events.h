@@ -24,14 +24,14 @@ enum class Engine { synthetic, sdcpp };
 // The job as the scheduler sees it. `missing` are the indices that still have to be made, ascending.
 struct JobFacts {
   JobId id;
-  std::string owner;
+  std::string owner = {};
   Priority priority = Priority::normal;
   double rank = 0.0;
   ModelKey model;
-  std::optional<GpuUuid> pin;
-  std::vector<int> missing;
+  std::optional<GpuUuid> pin = {};
+  std::vector<int> missing = {};
   int worker_deaths = 0;
-  std::optional<HeldReason> held;  // user, paused ... : not to be started; no_gpu is the scheduler's own
+  std::optional<HeldReason> held = {};  // user, paused ... : not to be started; no_gpu is the scheduler's own
 };
 
 struct ModelFacts {

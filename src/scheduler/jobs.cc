@@ -180,7 +180,6 @@ void Scheduler::State::on(const ServerRestarted&) {
   workers.clear();
   chunks.clear();
   queue = {};
-  selected.clear();
   single_gpu.reset();
   back_offs.clear();
   wake_at.reset();
@@ -188,8 +187,10 @@ void Scheduler::State::on(const ServerRestarted&) {
     slot.workers.clear();
     slot.active.reset();
   }
+  auto before = std::exchange(jobs, {});
+  select_gpus();
   // Every open job is admitted once more, exactly as from the rows of a store.
-  for (auto& [id, job] : std::exchange(jobs, {})) {
+  for (auto& [id, job] : before) {
     OpenJob again;
     again.id = id;
     again.owner = std::move(job.owner);

@@ -1,0 +1,91 @@
+#include "scheduler/trace.h"
+
+#include "base/format.h"
+
+namespace pixelfleet::scheduler {
+namespace {
+
+template <class Indices>
+std::string list(const Indices& indices) {
+  std::string text;
+  for (const int index : indices) text += format("{}{}", text.empty() ? "" : " ", index);
+  return "[" + text + "]";
+}
+
+std::string_view word(ChunkOutcome outcome) {
+  switch (outcome) {
+    case ChunkOutcome::done: return "done";
+    case ChunkOutcome::cancelled: return "cancelled";
+    case ChunkOutcome::failed: return "failed";
+  }
+  return "?";
+}
+
+struct EventText {
+  std::string operator()(const PolicyChanged& e) const {
+    return format("PolicyChanged multi_gpu={} max_gpus={} single_gpu={} resident_limit={}", e.policy.multi_gpu,
+                  e.policy.max_gpus, e.policy.single_gpu, e.policy.resident_limit);
+  }
+  std::string operator()(const GpuArrived& e) const {
+    return format("GpuArrived {} index {} bytes {}", e.gpu.uuid, e.gpu.index, e.gpu.memory_total_bytes);
+  }
+  std::string operator()(const GpuLost& e) const { return format("GpuLost {}", e.gpu); }
+  std::string operator()(const ModelKnown& e) const {
+    return format("ModelKnown {} bytes {}", e.model.key, e.model.memory_bytes);
+  }
+  std::string operator()(const ModelForgotten& e) const { return format("ModelForgotten {}", e.model); }
+  std::string operator()(const JobSubmitted& e) const {
+    return format("JobSubmitted {} model {} {} rank {} pin {} held {} missing {}", e.job.id.value, e.job.model,
+                  name(e.job.priority), e.job.rank, e.job.pin.value_or("any"), e.job.held ? name(*e.job.held) : "no",
+                  list(e.job.missing));
+  }
+  std::string operator()(const JobCancelRequested& e) const { return format("JobCancelRequested {}", e.job.value); }
+  std::string operator()(const JobHeld& e) const { return format("JobHeld {} {}", e.job.value, name(e.reason)); }
+  std::string operator()(const JobReleased& e) const { return format("JobReleased {}", e.job.value); }
+  std::string operator()(const WorkerReady& e) const { return format("WorkerReady {}", e.worker.value); }
+  std::string operator()(const WorkerLost& e) const {
+    return format("WorkerLost {} {} blame {}", e.worker.value, e.failure.code, e.blame == Blame::job ? "job" : "none");
+  }
+  std::string operator()(const ModelUnloadable& e) const { return format("ModelUnloadable {}", e.worker.value); }
+  std::string operator()(const ImageMade& e) const { return format("ImageMade {} {}", e.chunk.value, e.index); }
+  std::string operator()(const ChunkEnded& e) const {
+    return format("ChunkEnded {} {} {}", e.chunk.value, word(e.outcome), e.failure.code);
+  }
+  std::string operator()(const ImagePublished& e) const { return format("ImagePublished {} {}", e.job.value, e.index); }
+  std::string operator()(const ImageRejected& e) const { return format("ImageRejected {} {}", e.job.value, e.index); }
+  std::string operator()(const JobUnpublishable& e) const { return format("JobUnpublishable {}", e.job.value); }
+  std::string operator()(const TimerFired&) const { return "TimerFired"; }
+  std::string operator()(const ServerRestarted&) const { return "ServerRestarted"; }
+};
+
+struct ActionText {
+  std::string operator()(const StartWorker& a) const {
+    return format("StartWorker {} {} {}", a.worker.value, a.gpu, a.model);
+  }
+  std::string operator()(const StopWorker& a) const { return format("StopWorker {}", a.worker.value); }
+  std::string operator()(const StartChunk& a) const {
+    return format("StartChunk {} worker {} job {} {}", a.chunk.value, a.worker.value, a.job.value, list(a.indices));
+  }
+  std::string operator()(const CancelChunk& a) const {
+    return format("CancelChunk {} worker {}", a.chunk.value, a.worker.value);
+  }
+  std::string operator()(const AbandonChunk& a) const {
+    return format("AbandonChunk {} {}", a.chunk.value, a.failure.code);
+  }
+  std::string operator()(const SetJobState& a) const {
+    std::string text = format("SetJobState {} {}", a.job.value, name(a.state));
+    if (a.held) text += format(" {}", name(*a.held));
+    if (a.error) text += format(" {}", a.error->code);
+    if (a.worker_deaths > 0) text += format(" deaths {}", a.worker_deaths);
+    return text;
+  }
+  std::string operator()(const WakeAt& a) const { return format("WakeAt {}", a.at.time_since_epoch().count()); }
+};
+
+}  // namespace
+
+std::string describe(const Event& event) { return std::visit(EventText{}, event); }
+
+std::string describe(const Action& action) { return std::visit(ActionText{}, action); }
+
+}  // namespace pixelfleet::scheduler
