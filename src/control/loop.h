@@ -12,6 +12,8 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "base/mutex.h"
@@ -33,6 +35,7 @@ struct Ports {
 struct LoopOptions {
   std::filesystem::path output_directory;
   std::optional<int> resident_limit;    // PIPE_CACHE_MAX; absent: 2 with multi-GPU off, no limit with it on
+  std::set<std::string> locked;         // settings that no request may change
   std::function<void(Error)> on_fatal;  // the store broke: called once, on the control thread, which then ends
 };
 

@@ -140,7 +140,12 @@ void Loop::handle(ChangeSettings& message) {
   auto merged = merge_settings(settings(), *changes);
   if (!merged) return message.reply(fail(merged.error()));
   PutSettings row;
-  for (const auto& [key, value] : changes->items()) row.values[key] = to_text(value);
+  for (const auto& [key, value] : changes->items()) {
+    if (options_.locked.count(key) > 0) {
+      return message.reply(fail(ErrorCode::permission_denied, format("{} is locked by config.locked", key)));
+    }
+    row.values[key] = to_text(value);
+  }
   change(std::move(row));
   {
     MutexLock lock(published_mutex_);
