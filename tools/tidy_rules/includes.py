@@ -14,7 +14,8 @@ THIRD_PARTY = [
     (re.compile(r"fmt/"), re.compile(r"^src/base/(format|log)\.h$"), "base/format.h"),
     (re.compile(r"spdlog/"), re.compile(r"^src/base/log\.cc$"), "base/log.h"),
     (re.compile(r"tl/"), re.compile(r"^src/base/result\.h$"), "base/result.h"),
-    (re.compile(r"(sqlite3\.h|boost/|png\.h|jpeglib\.h|turbojpeg\.h|yaml-cpp/|CLI/|nvml|stable-diffusion\.h|"
+    (re.compile(r"stable-diffusion\.h"), re.compile(r"^src/engine/sdcpp/"), "engine/sdcpp/, the plug-in made for it"),
+    (re.compile(r"(sqlite3\.h|boost/|png\.h|jpeglib\.h|turbojpeg\.h|yaml-cpp/|CLI/|nvml|"
                 r"curl/|zlib\.h|linux/|sys/epoll\.h)"), PRIVATE, "a source file or a private header named *_internal.h"),
 ]
 

@@ -32,6 +32,7 @@ PLANTED = [
     ("third-party", "src/domain/b.cc", HEADER + "#include <nlohmann/json.hpp>\n"),
     ("third-party", "src/domain/c.cc", HEADER + "#include <fmt/format.h>\n"),
     ("third-party", "src/domain/d.cc", HEADER + "#include <spdlog/spdlog.h>\n"),
+    ("third-party", "src/workers/s.cc", HEADER + "#include <stable-diffusion.h>\n"),
     ("async-files", "src/http/z5.cc", HEADER + "#include <boost/beast.hpp>\n"),
     ("pure", "src/scheduler/a.cc", HEADER + "auto t = std::chrono::steady_clock::now();\n"),
     ("pure", "src/scheduler/b.cc", HEADER + "int r = std::rand();\n"),
