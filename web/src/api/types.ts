@@ -23,7 +23,14 @@ export type SettingsChange = Schemas['SettingsChange'];
 export type Counts = Schemas['Counts'];
 export type Server = Schemas['Server'];
 export type Snapshot = Schemas['Snapshot'];
-export type Message = Schemas['EventEnvelope'];
+/** How far a model is on its way into a gpu; lossy. */
+export interface LoadingMessage {
+  type: 'worker.loading';
+  seq: null;
+  at: number;
+  data: { gpu: string; model: string; ratio: number };
+}
+export type Message = Schemas['EventEnvelope'] | LoadingMessage;
 export type FieldError = Schemas['FieldError'];
 export type Problem = Schemas['Problem'];
 

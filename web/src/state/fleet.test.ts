@@ -100,7 +100,7 @@ class Server {
   }
 
   private tell<T extends Message['type']>(type: T, data: Extract<Message, { type: T }>['data']): void {
-    this.sent.push(message(type, ++this.seq, data));
+    this.sent.push({ type, seq: ++this.seq, at: 0, data } as unknown as Message);
   }
 }
 
@@ -222,7 +222,15 @@ describe('live decoration', () => {
     );
     expect(fleet.live.size).toBe(0);
     expect(fleet.previews.size).toBe(0);
-    expect(fleet.jobs.get(1)?.published).toBe(1);
+  });
+
+  it('counts a published image once, and not when the snapshot had it', () => {
+    const image = makeImage(7, { job_id: 1 });
+    const job = makeJob(1, { state: 'running' });
+    const news = message('image.published', 1, { image, job_id: 1 });
+    expect(after(snapshotMessage({ jobs: [job] }), news).jobs.get(1)?.published).toBe(1);
+    const known = snapshotMessage({ jobs: [{ ...job, published: 1 }], images: [image] });
+    expect(after(known, news).jobs.get(1)?.published).toBe(1);
   });
 
   it('forgets all of a job that ended, and nothing of another', () => {
@@ -263,6 +271,26 @@ describe('live decoration', () => {
   it('keeps unknown readings out of the history', () => {
     const fleet = after(snapshotMessage({ gpus: [makeGpu(0, { utilization_ratio: null })] }));
     expect(fleet.samples.has('gpu-0')).toBe(false);
+  });
+});
+
+describe('gpus', () => {
+  it('follow one that changed, and the whole list when it is told', () => {
+    const one = after(snapshotMessage(), message('gpu.changed', 1, { gpu: makeGpu(1, { state: 'busy' }) }));
+    expect(one.gpus.map((gpu) => gpu.state)).toEqual(['idle', 'busy']);
+    const all = reduce(one, [
+      { type: 'gpu.changed', seq: 2, at: 0, data: { gpus: [makeGpu(0)], telemetry: { state: 'unavailable', reason: 'x' } } },
+    ] as unknown as Message[]);
+    expect(all.gpus.length).toBe(1);
+    expect(all.telemetry.reason).toBe('x');
+  });
+
+  it('show how far a model is loaded until the gpu does something else', () => {
+    const loading = { type: 'worker.loading', seq: null, at: 0, data: { gpu: 'gpu-0', model: 'm', ratio: 0.5 } } as const;
+    const fleet = after(snapshotMessage({ gpus: [makeGpu(0, { state: 'loading' })] }), loading);
+    expect(fleet.loading.get('gpu-0')).toBe(0.5);
+    const done = reduce(fleet, [message('gpu.changed', 1, { gpu: makeGpu(0, { state: 'busy' }) })]);
+    expect(done.loading.size).toBe(0);
   });
 });
 

@@ -51,6 +51,8 @@ export interface Fleet {
   default_model: string | null;
   /** By gpu uuid. */
   live: ReadonlyMap<string, Live>;
+  /** How far a model is loaded, 0 to 1, by gpu uuid. */
+  loading: ReadonlyMap<string, number>;
   /** Data addresses by preview_key(). */
   previews: ReadonlyMap<string, string>;
   /** Utilisation history by gpu uuid, oldest first. */
@@ -76,6 +78,7 @@ export const kEmptyFleet: Fleet = {
   profiles: [],
   default_model: null,
   live: new Map(),
+  loading: new Map(),
   previews: new Map(),
   samples: new Map(),
 };
@@ -121,7 +124,7 @@ class Draft {
     this.changed = true;
   }
 
-  map<K extends 'jobs' | 'live' | 'previews' | 'samples'>(key: K): Map<unknown, unknown> {
+  map<K extends 'jobs' | 'live' | 'loading' | 'previews' | 'samples'>(key: K): Map<unknown, unknown> {
     if (!this.owned.has(key)) {
       this.owned.add(key);
       this.set(key, new Map(this.fleet[key] as ReadonlyMap<unknown, unknown>) as unknown as Fleet[K]);
@@ -220,7 +223,7 @@ function applyDurable(draft: Draft, message: Message): void {
       draft.set('settings', { ...draft.fleet.settings, ...message.data.settings });
       return;
     case 'gpu.changed':
-      putGpus(draft, [message.data.gpu]);
+      hearGpus(draft, message.data);
       return;
     case 'models.changed':
       draft.set('models', message.data.models);
@@ -245,8 +248,11 @@ function applyLossy(draft: Draft, message: Message): void {
       draft.map('previews').set(previewKey(job_id, image_index), `data:${media_type};base64,${base64}`);
       return;
     }
+    case 'worker.loading':
+      draft.map('loading').set(message.data.gpu, message.data.ratio);
+      return;
     case 'gpu.sample':
-      putGpus(draft, message.data.gpus);
+      hearGpus(draft, { ...message.data, partial: true });
       rememberSamples(draft, message.data.gpus);
       return;
     case 'counts':
@@ -276,6 +282,7 @@ function forgetLive(draft: Draft, jobId: number): void {
 
 function publish(draft: Draft, image: Image): void {
   const { fleet } = draft;
+  const known = fleet.images.some((other) => other.id === image.id);
   const images = mergeImages([image], fleet.images);
   if (images.length >= fleet.gallery_limit) {
     images.length = fleet.gallery_limit;
@@ -288,15 +295,28 @@ function publish(draft: Draft, image: Image): void {
   for (const [gpu, live] of fleet.live) {
     if (live.job_id === image.job_id && live.progress.image_index === image.index) draft.map('live').delete(gpu);
   }
+  // A snapshot may hold rows that are newer than its number: an image known before is counted already.
   const job = fleet.jobs.get(image.job_id);
-  const known = images.reduce((sum, other) => sum + (other.job_id === image.job_id ? 1 : 0), 0);
-  if (job && known > job.published) draft.map('jobs').set(job.id, { ...job, published: known });
+  if (!job || known || job.published >= job.count) return;
+  draft.map('jobs').set(job.id, { ...job, published: job.published + 1 });
 }
 
-function putGpus(draft: Draft, incoming: readonly Gpu[]): void {
-  const gpus = new Map(draft.fleet.gpus.map((gpu) => [gpu.uuid, gpu]));
-  for (const gpu of incoming) gpus.set(gpu.uuid, { ...gpus.get(gpu.uuid), ...gpu });
+interface GpuNews {
+  gpu?: Gpu;
+  /** The whole list, unless `partial`. */
+  gpus?: readonly Gpu[];
+  telemetry?: Telemetry;
+  partial?: boolean;
+}
+
+function hearGpus(draft: Draft, { gpu, gpus: list, telemetry, partial = !list }: GpuNews): void {
+  const gpus = new Map(partial ? draft.fleet.gpus.map((known) => [known.uuid, known]) : []);
+  for (const heard of list ?? (gpu ? [gpu] : [])) gpus.set(heard.uuid, heard);
   draft.set('gpus', byIndex([...gpus.values()]));
+  for (const uuid of draft.fleet.loading.keys()) {
+    if (gpus.get(uuid)?.state !== 'loading') draft.map('loading').delete(uuid);
+  }
+  if (telemetry) draft.set('telemetry', telemetry);
 }
 
 function rememberSamples(draft: Draft, gpus: readonly Gpu[]): void {

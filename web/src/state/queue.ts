@@ -56,9 +56,11 @@ export function imageRatio({ phase, step, steps }: Progress): number | null {
 export function jobProgress(job: Job, live: Fleet['live']): JobProgress {
   const mine: Live[] = [...live.values()].filter((entry) => entry.job_id === job.id);
   const underway = mine.reduce((sum, { progress }) => sum + (imageRatio(progress) ?? 0), 0);
+  // The server counts pictures that are made but not yet on disk; what several gpus do at once only the page adds up.
+  const told = mine.reduce((most, { progress }) => Math.max(most, progress.ratio), 0);
   const only = mine.length === 1 ? mine[0]!.progress : null;
   return {
-    ratio: Math.min(1, Math.max(0, (job.published + underway) / Math.max(1, job.count))),
+    ratio: Math.min(1, Math.max(told, (job.published + underway) / Math.max(1, job.count))),
     gpus: mine.map(({ progress }) => progress.gpu),
     phase: only?.phase ?? null,
     step: only?.step ?? 0,

@@ -10,8 +10,8 @@ export const text = {
 
   header: {
     running: (running: number, queued: number) =>
-      queued > 0 ? `${running} running, ${queued} queued` : `${running} running`,
-    waiting: (queued: number) => `${queued} queued`,
+      queued > 0 ? `${running} running, ${queued} waiting` : `${running} running`,
+    waiting: (queued: number) => `${queued} waiting`,
     idle: 'Idle',
     starting: 'Connecting to the server',
     theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
@@ -63,10 +63,10 @@ export const text = {
     priority: 'Priority',
     more: 'More',
     effective: 'What will be used',
-    effective_prompt: 'Prompt',
+    effective_steps: 'Steps',
     effective_negative: 'Negative prompt',
     effective_none: 'nothing',
-    effective_line: (steps: string, sampler: string) => `${steps}, ${sampler}`,
+    effective_line: (steps: string, sampler: string) => `${steps} with ${sampler}`,
     steps_of: (steps: number | null) => (steps === null ? 'default steps' : plural(steps, 'step')),
     sampler_of: (sampler: string) => (sampler === '' ? "the model's sampler" : sampler === 'default' ? "the engine's sampler" : sampler),
     submit: (count: number | null) => `Generate ${plural(count ?? 1, 'image')}`,
@@ -150,7 +150,8 @@ export const text = {
     on_gpus: (n: number) => `on ${n} GPUs`,
     images_done: (done: number, count: number) => `${done} of ${count}`,
     ended: 'Ended',
-    show_more: (n: number) => `Show ${n} more`,
+    show_ended: (n: number) => `Show ${plural(n, 'ended job')}`,
+    hide_ended: 'Hide ended jobs',
     evidence: 'Evidence',
     partial: 'partial',
     retry_hint: 'Put its settings into the form',
