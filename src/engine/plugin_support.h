@@ -4,12 +4,12 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "engine/abi.h"
 
 namespace pixelfleet::engine {
@@ -87,17 +87,17 @@ class CancelTicket {
 class ErrorLines {
  public:
   void clear() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     lines_.clear();
   }
   void add(std::string line) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (line.size() > kMaxLineBytes) line.resize(kMaxLineBytes);
     lines_.push_back(std::move(line));
     if (lines_.size() > kMaxLines) lines_.pop_front();
   }
   std::vector<std::string> lines() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return {lines_.begin(), lines_.end()};
   }
 
@@ -105,8 +105,8 @@ class ErrorLines {
   static constexpr std::size_t kMaxLines = 12;
   static constexpr std::size_t kMaxLineBytes = 1000;
 
-  mutable std::mutex mutex_;
-  std::deque<std::string> lines_;
+  mutable Mutex mutex_;
+  std::deque<std::string> lines_ GUARDED_BY(mutex_);
 };
 
 }  // namespace pixelfleet::engine

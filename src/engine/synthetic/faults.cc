@@ -51,6 +51,25 @@ Result<Fault> parse_fault(std::string_view text) {
   return refuse();
 }
 
+Result<FaultScript> parse_fault_script(std::string_view text) {
+  constexpr std::string_view kLoad = "load:";
+  FaultScript script;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view item = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    if (item == "prompt") {
+      script.prompts = true;
+      continue;
+    }
+    const bool for_load = item.starts_with(kLoad);
+    Result<Fault> fault = parse_fault(for_load ? item.substr(kLoad.size()) : item);
+    if (!fault) return fail(fault.error());
+    (for_load ? script.load : script.image) = *fault;
+  }
+  return script;
+}
+
 Result<std::optional<Fault>> fault_of_prompt(std::string_view prompt) {
   constexpr std::string_view kOpen = "[fault:";
   const std::size_t start = prompt.find(kOpen);

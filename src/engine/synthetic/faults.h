@@ -1,7 +1,8 @@
 // Faults that a demo model can be told to have, for tests of everything that must survive them.
 //
-// A demo model with "faults": true obeys directives in the prompt, `[fault:crash@3]`; "load_fault" names one for the
-// load. Without that parameter directives are ordinary prompt text.
+// A model's fault script is a list with commas: "prompt" lets the model obey directives in prompts, `[fault:crash@3]`;
+// "load:oom" strikes while the model is loaded; any other fault strikes in every image. Without a script directives
+// are ordinary prompt text.
 #pragma once
 
 #include <optional>
@@ -30,6 +31,15 @@ struct Fault {
 
 // "crash@3", "exit=13@2", "slow=5".
 Result<Fault> parse_fault(std::string_view text);
+
+struct FaultScript {
+  bool prompts = false;  // obey directives in prompts
+  std::optional<Fault> load;
+  std::optional<Fault> image;
+};
+
+// "prompt,load:slow=3".
+Result<FaultScript> parse_fault_script(std::string_view text);
 
 // The first directive of a prompt, if it has one; an error if it has one that makes no sense.
 Result<std::optional<Fault>> fault_of_prompt(std::string_view prompt);

@@ -2,7 +2,7 @@
 //
 // For seeing and testing the program without a GPU or a checkpoint. A model is a JSON object:
 //   {"scene": "landscape", "load_seconds": 4, "step_seconds": 0.05, "memory_bytes": 7000000000, "host_bytes": 0,
-//    "faults": true, "load_fault": "oom"}
+//    "faults": "prompt,load:oom"}
 // all of it optional. Times are divided by the time scale and kept by deadline: painting happens inside the steps'
 // time. Waits end at once when the image is cancelled.
 #include <unistd.h>
@@ -41,8 +41,7 @@ struct DemoModel {
   const Scene* scene = nullptr;
   double load_seconds = 0.5, step_seconds = 0.02;
   std::uint64_t memory_bytes = 0, host_bytes = 0;
-  bool faults = false;
-  std::optional<Fault> load_fault;
+  FaultScript faults;
 };
 
 Result<DemoModel> demo_model(std::string_view key, std::string_view text) {
@@ -63,12 +62,9 @@ Result<DemoModel> demo_model(std::string_view key, std::string_view text) {
     model.step_seconds = std::clamp(number("step_seconds", model.step_seconds), 0.0, kMaxSeconds);
     model.memory_bytes = static_cast<std::uint64_t>(std::max(0.0, number("memory_bytes", 0)));
     model.host_bytes = static_cast<std::uint64_t>(std::max(0.0, number("host_bytes", 0)));
-    model.faults = json->contains("faults") && json->at("faults") == Json(true);
-    if (const std::string load_fault = string("load_fault"); !load_fault.empty()) {
-      Result<Fault> fault = parse_fault(load_fault);
-      if (!fault) return fail(fault.error());
-      model.load_fault = *fault;
-    }
+    Result<FaultScript> faults = parse_fault_script(string("faults"));
+    if (!faults) return fail(faults.error());
+    model.faults = *faults;
   }
   model.scene = &scene_named(scene);
   return model;
@@ -98,13 +94,14 @@ struct PfEngine {
                           format("the parameters of demo model {}: {}", model.key, demo.error().message));
     }
     model_ = *demo;
+    const double load_seconds = model_.load_seconds / time_scale_ * slowness(model_.faults.load);
     pixelfleet::engine::Progress progress(sink);
     progress.report(PF_PHASE_LOAD, 0, synthetic::kLoadSteps);
     for (int step = 1; step <= synthetic::kLoadSteps; ++step) {
-      if (model_.load_fault && step > synthetic::kLoadSteps / 2) {
-        if (const int32_t struck = strike(*model_.load_fault); struck != PF_OK) return struck;
+      if (model_.faults.load && step > synthetic::kLoadSteps / 2) {
+        if (const int32_t struck = strike(*model_.faults.load); struck != PF_OK) return struck;
       }
-      wait_until(synthetic::after(start, model_.load_seconds / time_scale_ * step / synthetic::kLoadSteps), 0);
+      wait_until(synthetic::after(start, load_seconds / time_scale_ * step / synthetic::kLoadSteps), 0);
       progress.report(PF_PHASE_LOAD, step, synthetic::kLoadSteps);
     }
     loaded = {model_.memory_bytes, model_.host_bytes, synthetic::since(start)};
@@ -117,14 +114,13 @@ struct PfEngine {
     if (const std::string problem = problem_of(request); !problem.empty()) {
       return failure_.set(PF_BAD_REQUEST, problem);
     }
-    std::optional<synthetic::Fault> fault;
-    if (model_.faults) {
+    std::optional<synthetic::Fault> fault = model_.faults.image;
+    if (model_.faults.prompts) {
       Result<std::optional<synthetic::Fault>> found = synthetic::fault_of_prompt(request.prompt);
       if (!found) return failure_.set(PF_BAD_REQUEST, found.error().message);
-      fault = *found;
+      if (*found) fault = *found;
     }
-    double step_seconds = model_.step_seconds / time_scale_;
-    if (fault && fault->kind == synthetic::FaultKind::slow) step_seconds *= std::max(1, fault->value);
+    const double step_seconds = model_.step_seconds / time_scale_ * slowness(fault);
 
     pixelfleet::engine::Progress progress(sink);
     progress.report(PF_PHASE_TEXT, 0, 0);
@@ -196,6 +192,10 @@ struct PfEngine {
     while (synthetic::now() < deadline && !(ticket != 0 && cancelled_.covers(ticket))) {
       changed_.wait_until(mutex_, deadline);
     }
+  }
+
+  static double slowness(const std::optional<synthetic::Fault>& fault) {
+    return fault && fault->kind == synthetic::FaultKind::slow ? std::max(1, fault->value) : 1;
   }
 
   // Does what a fault says. Returns PF_OK for those that show later.
