@@ -10,7 +10,6 @@ namespace pixelfleet::workers {
 namespace {
 
 constexpr std::size_t kMaxBytes = 64 * 1024;
-constexpr std::size_t kMaxLineBytes = 500;
 constexpr std::size_t kPlainLines = 5;
 
 bool sounds_like_error(std::string_view line) {
@@ -26,9 +25,9 @@ bool sounds_like_error(std::string_view line) {
 
 }  // namespace
 
-std::string clean_line(std::string_view line) {
+std::string clean_line(std::string_view line, std::size_t max_bytes) {
   // Cut before the checks, so that their cost does not depend on the sender; a character cut in half is replaced.
-  std::string clean(line.substr(0, kMaxLineBytes));
+  std::string clean(line.substr(0, max_bytes));
   for (char& c : clean) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7F) c = ' ';

@@ -15,8 +15,10 @@ namespace pixelfleet::workers {
 
 inline constexpr std::size_t kMaxEvidenceLines = 20;
 
-// A line fit for logs, JSON and pages: valid UTF-8, no control characters, at most 500 bytes.
-std::string clean_line(std::string_view line);
+inline constexpr std::size_t kMaxLineBytes = 500;
+
+// A line fit for logs, JSON and pages: valid UTF-8, no control characters, cut to `max_bytes`.
+std::string clean_line(std::string_view line, std::size_t max_bytes = kMaxLineBytes);
 
 class LogTail {
  public:

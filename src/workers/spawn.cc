@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -18,6 +18,12 @@ extern char** environ;
 
 namespace pixelfleet::workers {
 namespace {
+
+// The C library of our oldest distribution declares these without extern "C".
+int open_pidfd(pid_t pid) { return static_cast<int>(syscall(__NR_pidfd_open, pid, 0)); }
+int signal_pidfd(int pidfd, int signal) {
+  return static_cast<int>(syscall(__NR_pidfd_send_signal, pidfd, signal, nullptr, 0));
+}
 
 // posix_spawn's two settings objects, freed on every way out.
 class Settings {
@@ -112,7 +118,7 @@ Result<Process> spawn(const Command& command) {
     failure.message += ". Reinstall PixelFleet, or check the program's permissions";
     return fail(std::move(failure));
   }
-  process.pidfd.reset(pidfd_open(process.pid, 0));
+  process.pidfd.reset(open_pidfd(process.pid));
   if (!process.pidfd) {
     const int reason = errno;
     kill(process.pid, SIGKILL);
@@ -125,7 +131,7 @@ Result<Process> spawn(const Command& command) {
   return process;
 }
 
-void signal_process(const Process& process, int signal) { pidfd_send_signal(process.pidfd.get(), signal, nullptr, 0); }
+void signal_process(const Process& process, int signal) { signal_pidfd(process.pidfd.get(), signal); }
 
 std::optional<ExitStatus> reap(const Process& process, Reap how) {
   siginfo_t info{};
