@@ -1,7 +1,7 @@
-// A fake of the server for working on the page alone: `npm run build && npm run fake -- [port] [scene]`.
+// A fake of the server for working on the page alone: `npm run build && npm run fake -- [port] [scene] [speed]`.
 //
 // It keeps the API's shapes and the content policy but decides nothing: jobs move along a clock, pictures are drawn
-// as SVG. Scenes: busy (default), empty, trouble, login. No test uses it; tests run against the real program.
+// as SVG. Scenes: busy (default), idle, empty, trouble, login. No test uses it; tests run against the real program.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
@@ -11,6 +11,7 @@ import { WebSocketServer } from 'ws';
 
 const port = Number(process.argv[2] ?? 7865);
 const scene = process.argv[3] ?? 'busy';
+const stepsPerTick = Number(process.argv[4] ?? 1);
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
@@ -110,6 +111,7 @@ function addJob(request, change = {}) {
     run_dir: 'run_20261124_091530', created_at_ms: Date.now(), started_at_ms: null, finished_at_ms: null, progress: null,
     ...change,
   };
+  if (request.seed >= 0) job.seed_base = request.seed;
   state.jobs.set(id, job);
   say('job.created', { job });
   return job;
@@ -200,8 +202,9 @@ function tick() {
     } else {
       let job = state.jobs.get(gpu.job);
       if (job.state === 'running') {
-        gpu.step += 1;
-        if (gpu.step === 0) {
+        const before = gpu.step;
+        gpu.step += stepsPerTick;
+        if (before < 0 && gpu.step >= 0) {
           Object.assign(gpu, { state: 'busy', resident_models: [job.settings.model], memory_used_bytes: 7.9 * kGiB });
           say('gpu.changed', { gpu });
         }
@@ -211,9 +214,10 @@ function tick() {
           job_id: job.id,
           progress: { gpu: gpu.uuid, image_index: job.published, phase, step: Math.max(0, Math.min(gpu.step, steps)), steps, ratio: 0 },
         }, false);
-        if (gpu.step > 0 && gpu.step % 3 === 0) {
+        if (gpu.step > 0) {
+          const clear = Math.min(1, gpu.step / steps);
           const frame = { job_id: job.id, image_index: job.published, step: gpu.step, steps, media_type: 'image/png' };
-          say('image.preview', { ...frame, base64: preview(job.seed_base + job.published, gpu.step / steps) }, false);
+          say('image.preview', { ...frame, base64: preview(job.seed_base + job.published, clear) }, false);
         }
         if (gpu.step > steps + 1) {
           publish(job, gpu.uuid);
@@ -236,7 +240,7 @@ function tick() {
 }
 
 function fillScene() {
-  if (scene === 'empty' || scene === 'login') return;
+  if (['idle', 'empty', 'login'].includes(scene)) return;
   const sizes = [[1024, 576], [768, 768], [1280, 544], [576, 1024], [1024, 432], [1536, 472]];
   for (let i = 0; i < 14; i++) {
     const [width, height] = sizes[i % sizes.length];
@@ -287,7 +291,8 @@ async function handleApi(request, response, path) {
     return problem(response, 403, 'That is not the token.');
   }
   if (!loggedIn) return problem(response, 401, 'A token is needed.');
-  if (request.method !== 'GET' && request.headers['x-pixelfleet'] !== '1') return problem(response, 403, 'The header X-PixelFleet is missing.');
+  const byBrowser = request.headers['sec-fetch-site'] !== undefined;
+  if (byBrowser && request.method !== 'GET' && request.headers['x-pixelfleet'] !== '1') return problem(response, 403, 'The header X-PixelFleet is missing.');
   const picture = /^\/images\/(\d+)\/(file|thumbnail)$/.exec(path);
   if (picture) {
     const image = state.images.find((other) => other.id === Number(picture[1]));
@@ -297,8 +302,10 @@ async function handleApi(request, response, path) {
   if (path === '/snapshot') return json(response, 200, snapshot());
   if (path === '/samplers') return json(response, 200, { samplers: ['default', 'euler', 'euler_a', 'heun', 'dpm++2m'], schedulers: ['default', 'discrete', 'karras'] });
   if (path === '/settings') {
-    Object.assign(state.settings, await bodyOf(request));
-    say('settings.changed', { settings: state.settings });
+    if (request.method === 'PUT') {
+      Object.assign(state.settings, await bodyOf(request));
+      say('settings.changed', { settings: state.settings });
+    }
     return json(response, 200, state.settings);
   }
   const cancelled = /^\/jobs\/(\d+)\/cancel$/.exec(path);
@@ -310,6 +317,15 @@ async function handleApi(request, response, path) {
     }
     return json(response, 201, { jobs: [addJob(job)], run_dir: 'run' });
   }
+  if (path === '/profiles') return json(response, 200, { profiles: state.profiles });
+  if (path === '/jobs') {
+    const query = new URL(request.url, 'http://fake').searchParams;
+    const states = query.get('state')?.split(',');
+    const jobs = [...state.jobs.values()].reverse().filter((job) => !states || states.includes(job.state));
+    return json(response, 200, { jobs: jobs.slice(0, Number(query.get('limit') ?? 50)), next_after: null });
+  }
+  const single = state.jobs.get(Number(/^\/jobs\/(\d+)$/.exec(path)?.[1]));
+  if (single) return json(response, 200, { ...single, images: state.images.filter((image) => image.job_id === single.id) });
   if (path === '/images') return json(response, 200, { images: [], next_after: null });
   return problem(response, 404, `No route ${path}`);
 }
@@ -320,6 +336,7 @@ const server = createServer(async (request, response) => {
   const { pathname } = new URL(request.url, 'http://fake');
   response.setHeader('Content-Security-Policy', policy);
   try {
+    if (pathname === '/readyz') return json(response, 200, { status: 'ok' });
     if (pathname.startsWith('/api/v1')) return await handleApi(request, response, pathname.slice('/api/v1'.length));
     const file = pathname === '/' ? 'index.html' : normalize(pathname).replace(/^(\.\.[/\\])+/, '');
     const bytes = await readFile(join(dist, file));

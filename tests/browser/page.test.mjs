@@ -1,0 +1,265 @@
+// What a person does with the page, on a real server with virtual gpus, at two widths and in both themes. Nothing here
+// waits for time to pass: each step waits for what a person would see.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { launchBrowser, openPage } from './browser.mjs';
+import { Server, until } from './server.mjs';
+
+const kLooks = [
+  { width: 1280, height: 900, colorScheme: 'dark' },
+  { width: 1280, height: 900, colorScheme: 'light' },
+  { width: 390, height: 844, colorScheme: 'dark' },
+  { width: 390, height: 844, colorScheme: 'light' },
+];
+// About 5 s of work on one gpu at the test's time scale: long enough for others to wait behind it.
+const kLongJob = { prompt: 'a long job', model: 'demo-landscape', steps: 200, count: 10, width: 256, height: 256 };
+
+let server;
+let browser;
+
+before(async () => {
+  server = await Server.start();
+  browser = await launchBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+beforeEach(async () => {
+  await server.settle();
+  await server.put('/settings', { 'multi_gpu.enabled': false, 'multi_gpu.max_gpus': 4 });
+});
+
+/** Opens the page, runs the steps, and checks that the browser had nothing to complain about but what is `expected`. */
+async function visit(look, steps, expected = []) {
+  const { context, page, complaints } = await openPage(browser, { ...look, address: server.address });
+  page.setDefaultTimeout(20_000);
+  try {
+    await page.locator('#connection[data-status="live"]').waitFor();
+    await steps(page);
+    const surprises = complaints.filter((line) => !expected.some((pattern) => pattern.test(line)));
+    assert.deepEqual(surprises, []);
+  } catch (error) {
+    error.message += `\n--- browser:\n${complaints.join('\n')}\n--- server:\n${server.output.slice(-4000)}`;
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+/** On a phone one section shows at a time. */
+async function go(page, section) {
+  const link = page.locator(`nav a[href="#${section}"]`);
+  if (await link.isVisible()) await link.click();
+  await page.locator(`#${section}`).waitFor({ state: 'visible' });
+}
+
+async function fill(page, values) {
+  await go(page, 'create');
+  for (const [id, value] of Object.entries(values)) await page.locator(`#${id}`).fill(String(value));
+}
+
+const submit = (page) => page.locator('button[type="submit"]').click();
+
+async function assertNoSideways(page) {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(overflow, 0, 'the page scrolls sideways');
+}
+
+for (const look of kLooks) {
+  describe(`at ${look.width} px, ${look.colorScheme}`, () => {
+    test('the multi-GPU switch shows its limit and sets both', () =>
+      visit(look, async (page) => {
+        await go(page, 'gpus');
+        const slider = page.locator('#max-gpus');
+        const settings = (key, value) => until(`${key} = ${value}`, async () => (await server.get('/settings'))[key] === value);
+        assert.equal(await slider.count(), 0, 'the slider shows although multi-GPU is off');
+        assert.equal(await page.locator('#gpus article').count(), 4);
+
+        await page.locator('#multi-gpu').check();
+        await slider.waitFor();
+        assert.equal(await slider.inputValue(), '4');
+        assert.deepEqual([await slider.getAttribute('min'), await slider.getAttribute('max')], ['1', '8']);
+        await settings('multi_gpu.enabled', true);
+
+        await slider.focus();
+        await page.keyboard.press('ArrowLeft');
+        await settings('multi_gpu.max_gpus', 3);
+
+        await page.locator('#multi-gpu').uncheck();
+        await slider.waitFor({ state: 'detached' });
+        await settings('multi_gpu.enabled', false);
+      }));
+
+    test('a setting made elsewhere shows here', () =>
+      visit(look, async (page) => {
+        await go(page, 'gpus');
+        await server.put('/settings', { 'multi_gpu.enabled': true, 'multi_gpu.max_gpus': 2 });
+        await page.locator('#max-gpus').waitFor();
+        await until('the slider to follow', async () => (await page.locator('#max-gpus').inputValue()) === '2');
+      }));
+
+    test('a job shows its progress and then its pictures', () =>
+      visit(look, async (page) => {
+        await fill(page, { prompt: 'A lighthouse above a stormy sea', width: 512, height: 288, count: 10 });
+        await page.locator('#profile').selectOption({ label: 'Cinematic' });
+        await page.locator('#keep_mine').check();
+        await fill(page, { steps: 200 });
+        await submit(page);
+        const accepted = page.locator('.notice', { hasText: /Job \d+ accepted/ });
+        const id = Number(/Job (\d+)/.exec(await accepted.textContent())[1]);
+
+        await go(page, 'queue');
+        const row = page.locator(`#queue li[data-job="${id}"]`);
+        await row.locator('[role="progressbar"]').waitFor();
+        await go(page, 'gpus');
+        const working = page.locator('#gpus article[data-state="busy"]');
+        await working.first().waitFor();
+        await working.locator('img').first().waitFor();
+
+        await go(page, 'gallery');
+        const published = await until('two pictures to be published', async () => {
+          const images = (await server.get(`/jobs/${id}`)).images.filter((image) => image.state === 'published');
+          return images.length >= 2 && images;
+        });
+        for (const image of published) {
+          const tile = page.locator(`button[data-image="${image.id}"]`);
+          await tile.waitFor();
+          await tile.scrollIntoViewIfNeeded();
+          await until('the thumbnail to load', () =>
+            tile.locator('img').evaluate((picture) => picture.complete && picture.naturalWidth > 0),
+          );
+          assert.ok(await tile.getByText('demo', { exact: true }).isVisible(), 'a synthetic picture is not labelled');
+        }
+        const job = await server.get(`/jobs/${id}`);
+        assert.equal(job.settings.steps, 200, 'the kept steps were replaced');
+        assert.equal(job.settings.profile, 'cinematic');
+      }));
+
+    test('what a profile makes of the form shows before generating and is what is used', () =>
+      visit(look, async (page) => {
+        const profiles = (await server.get('/profiles')).profiles;
+        const profile = profiles.find((other) => other.key === 'cinematic');
+        await fill(page, { prompt: 'a clockmaker', negative_prompt: 'text', width: 256, height: 256, count: 1 });
+        await page.locator('#profile').selectOption({ label: profile.title });
+        const negative = `text, ${profile.negative_suffix}`;
+        assert.equal((await page.locator('#effective-negative').textContent()).trim(), negative);
+        assert.match(await page.locator('#effective-steps').textContent(), new RegExp(`^\\s*${profile.steps} steps`));
+        assert.ok(await page.locator('#steps').isDisabled());
+
+        await submit(page);
+        const [job] = await until('the job', async () => {
+          const { jobs } = await server.get('/jobs?limit=1');
+          return jobs[0]?.requested.prompt === 'a clockmaker' && jobs;
+        });
+        assert.equal(job.settings.negative_prompt, negative);
+        assert.equal(job.settings.steps, profile.steps);
+      }));
+
+    test('a waiting job can be cancelled', () =>
+      visit(look, async (page) => {
+        await server.post('/jobs', kLongJob);
+        const { jobs } = await server.post('/jobs', { ...kLongJob, prompt: 'one too many' });
+        const id = jobs[0].id;
+        await go(page, 'queue');
+        const row = page.locator(`#queue li[data-job="${id}"]`);
+        await page.locator(`#queue li[data-job="${id}"][data-state="queued"]`).waitFor();
+        await row.getByText('Next', { exact: true }).waitFor();
+        await row.getByRole('button', { name: `Cancel job ${id}` }).click();
+        await row.waitFor({ state: 'detached' });
+        assert.equal((await server.get(`/jobs/${id}`)).state, 'cancelled');
+        await page.getByRole('button', { name: /Show \d+ ended job/ }).click();
+        await row.getByText('Cancelled', { exact: true }).waitFor();
+      }));
+
+    test('a bad size is refused beside its field, and mending it clears the message', () =>
+      visit(
+        look,
+        async (page) => {
+          const before = (await server.get('/jobs?limit=1')).jobs[0]?.id;
+          await fill(page, { prompt: 'too small', width: 7, height: 512 });
+          await submit(page);
+          const message = page.locator('#size-error');
+          await message.waitFor();
+          assert.match(await message.textContent(), /64/);
+          assert.equal(await page.locator('#width').getAttribute('aria-invalid'), 'true');
+          assert.equal(await page.locator('#width').getAttribute('aria-describedby'), 'size-error');
+          assert.equal((await server.get('/jobs?limit=1')).jobs[0]?.id, before, 'a refused job was kept');
+          await fill(page, { width: 512 });
+          await message.waitFor({ state: 'detached' });
+        },
+        [/status of 400/],
+      ));
+
+    test('a picture opens large with its settings, by keyboard', () =>
+      visit(look, async (page) => {
+        const { jobs } = await server.post('/jobs', {
+          prompt: 'a fox to look at', model: 'demo-landscape', width: 512, height: 288, steps: 4, count: 2, seed: 4711,
+        });
+        await until('the pictures', async () => (await server.get(`/jobs/${jobs[0].id}`)).state === 'done');
+        const { images } = await server.get(`/jobs/${jobs[0].id}`);
+        await go(page, 'gallery');
+        await page.locator(`button[data-image="${images[1].id}"]`).focus();
+        await page.keyboard.press('Enter');
+        const dialog = page.locator('dialog[open]');
+        await dialog.getByText('4712', { exact: true }).waitFor();
+        await until('the picture to load', () =>
+          dialog.locator('.stage img').evaluate((picture) => picture.complete && picture.naturalWidth === 512),
+        );
+        await page.keyboard.press('ArrowRight');
+        await dialog.getByText('4711', { exact: true }).waitFor();
+        await page.keyboard.press('Escape');
+        await dialog.waitFor({ state: 'detached' });
+        const focused = await page.evaluate(() => document.activeElement?.getAttribute('data-image'));
+        assert.equal(focused, String(images[0].id), 'the focus did not return to the picture');
+
+        await page.keyboard.press('Enter');
+        await dialog.getByRole('button', { name: 'Reuse with this seed' }).click();
+        await until('the form to be filled', async () => (await page.locator('#seed').inputValue()) === '4711');
+        assert.equal(await page.locator('#prompt').inputValue(), 'a fox to look at');
+        assert.equal(await page.locator('#steps').inputValue(), '4');
+      }));
+
+    test('nothing scrolls sideways, and the theme choice is kept', () =>
+      visit(look, async (page) => {
+        for (const section of ['create', 'queue', 'gallery', 'gpus']) {
+          await go(page, section);
+          await assertNoSideways(page);
+        }
+        const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        const system = await ground();
+        const other = look.colorScheme === 'dark' ? 'light' : 'dark';
+        while ((await page.evaluate(() => document.documentElement.dataset.theme)) !== other) {
+          await page.locator('#theme').click();
+        }
+        const chosen = await ground();
+        assert.notEqual(chosen, system);
+        await page.reload();
+        await page.locator('#connection[data-status="live"]').waitFor();
+        assert.equal(await ground(), chosen);
+      }));
+  });
+}
+
+describe('when the server dies', () => {
+  test('the page says so, comes back by itself and has lost nothing', () =>
+    visit(
+      kLooks[0],
+      async (page) => {
+        const { jobs } = await server.post('/jobs', { prompt: 'before', steps: 4, width: 256, height: 256 });
+        const id = jobs[0].id;
+        await until('the picture', async () => (await server.get(`/jobs/${id}`)).state === 'done');
+        const [image] = (await server.get(`/jobs/${id}`)).images;
+        await server.end('SIGKILL');
+        await page.getByRole('button', { name: 'Try now' }).waitFor();
+        await server.launch();
+        await page.locator('#connection[data-status="live"]').waitFor();
+        await page.locator(`button[data-image="${image.id}"]`).waitFor();
+
+        await fill(page, { prompt: 'after', width: 256, height: 256, count: 1 });
+        await submit(page);
+        await page.locator('.notice', { hasText: /Job \d+ accepted/ }).waitFor();
+      },
+      [/WebSocket/, /ERR_CONNECTION_REFUSED/, /ERR_EMPTY_RESPONSE/, /ERR_CONNECTION_RESET/],
+    ));
+});
