@@ -1,10 +1,14 @@
 // What a person does with the page, on a real server with virtual gpus, at two widths and in both themes. Nothing here
 // waits for time to pass: each step waits for what a person would see.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { launchBrowser, openPage } from './browser.mjs';
 import { Server, until } from './server.mjs';
 
+const kAxe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const kLooks = [
   { width: 1280, height: 900, colorScheme: 'dark' },
   { width: 1280, height: 900, colorScheme: 'light' },
@@ -31,11 +35,11 @@ beforeEach(async () => {
 });
 
 /** Opens the page, runs the steps, and checks that the browser had nothing to complain about but what is `expected`. */
-async function visit(look, steps, expected = []) {
-  const { context, page, complaints } = await openPage(browser, { ...look, address: server.address });
+async function visit(look, steps, expected = [], address = server.address) {
+  const { context, page, complaints } = await openPage(browser, { ...look, address });
   page.setDefaultTimeout(20_000);
   try {
-    await page.locator('#connection[data-status="live"]').waitFor();
+    if (address === server.address) await page.locator('#connection[data-status="live"]').waitFor();
     await steps(page);
     const surprises = complaints.filter((line) => !expected.some((pattern) => pattern.test(line)));
     assert.deepEqual(surprises, []);
@@ -64,6 +68,16 @@ const submit = (page) => page.locator('button[type="submit"]').click();
 async function assertNoSideways(page) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.equal(overflow, 0, 'the page scrolls sideways');
+}
+
+/** What a rule-checker finds against WCAG 2.2 AA on what shows now. */
+async function assertAccessible(page, where) {
+  const found = await page.evaluate(async () => {
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+    const { violations } = await window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] });
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
+  });
+  assert.deepEqual(found, [], where);
 }
 
 for (const look of kLooks) {
@@ -220,6 +234,27 @@ for (const look of kLooks) {
         assert.equal(await page.locator('#steps').inputValue(), '4');
       }));
 
+    test('every part can be used without seeing or pointing', () =>
+      visit(look, async (page) => {
+        const { jobs } = await server.post('/jobs', { prompt: 'a picture', steps: 4, width: 256, height: 256, count: 2 });
+        await until('the pictures', async () => (await server.get(`/jobs/${jobs[0].id}`)).state === 'done');
+        await server.put('/settings', { 'multi_gpu.enabled': true });
+        await server.post('/jobs', { jobs: [kLongJob, { ...kLongJob, priority: 'background' }] });
+        await page.evaluate(kAxe);
+        for (const section of ['create', 'queue', 'gallery', 'gpus']) {
+          await go(page, section);
+          await assertAccessible(page, section);
+        }
+        await page.locator('#help').click();
+        await page.locator('dialog[open]').waitFor();
+        await assertAccessible(page, 'help');
+        await page.keyboard.press('Escape');
+        await go(page, 'gallery');
+        await page.locator('button.tile').first().click();
+        await page.locator('dialog[open] dl').waitFor();
+        await assertAccessible(page, 'lightbox');
+      }));
+
     test('nothing scrolls sideways, and the theme choice is kept', () =>
       visit(look, async (page) => {
         for (const section of ['create', 'queue', 'gallery', 'gpus']) {
@@ -240,6 +275,37 @@ for (const look of kLooks) {
       }));
   });
 }
+
+describe('on an address that others reach', () => {
+  let open;
+  before(async () => {
+    open = await Server.start({ gpus: '1x24GiB', more: ['--bind', '0.0.0.0'] });
+  });
+  after(() => open?.remove());
+  const token = async () => (await readFile(join(open.folder, 'data', 'token'), 'utf8')).trim();
+  const visitOpen = (hash, steps, expected) => visit(kLooks[0], steps, expected, open.address + hash);
+
+  test('the printed address opens the page and leaves no token behind', async () =>
+    visitOpen(`#token=${await token()}`, async (page) => {
+      await page.locator('#connection[data-status="live"]').waitFor();
+      assert.equal(await page.evaluate(() => location.href), open.address);
+    }));
+
+  test('without a token the page asks for it, refuses a wrong one and takes the right one', async () =>
+    visitOpen(
+      '',
+      async (page) => {
+        await page.locator('#token').fill('not the token');
+        await page.keyboard.press('Enter');
+        await page.getByText('did not accept this token').waitFor();
+        await page.locator('#token').fill(await token());
+        await page.keyboard.press('Enter');
+        await page.locator('#connection[data-status="live"]').waitFor();
+        await page.locator('#prompt').waitFor();
+      },
+      [/status of 40[13]/, /WebSocket/],
+    ));
+});
 
 describe('when the server dies', () => {
   test('the page says so, comes back by itself and has lost nothing', () =>

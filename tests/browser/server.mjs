@@ -46,9 +46,9 @@ export class Server {
     this.address = `http://127.0.0.1:${port}/`;
   }
 
-  static async start({ gpus = '4x24GiB', timeScale = 20 } = {}) {
+  static async start({ gpus = '4x24GiB', timeScale = 20, more = [] } = {}) {
     const folder = await mkdtemp(join(tmpdir(), 'pixelfleet-browser-'));
-    const flags = ['--virtual-gpus', gpus, '--time-scale', String(timeScale)];
+    const flags = ['--virtual-gpus', gpus, '--time-scale', String(timeScale), ...more];
     const server = new Server(folder, await freePort(), flags);
     await server.launch();
     return server;

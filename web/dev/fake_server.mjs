@@ -311,11 +311,14 @@ async function handleApi(request, response, path) {
   const cancelled = /^\/jobs\/(\d+)\/cancel$/.exec(path);
   if (cancelled) return json(response, 200, changeJob({ id: Number(cancelled[1]) }, { state: 'cancelled', finished_at_ms: Date.now() }));
   if (path === '/jobs' && request.method === 'POST') {
-    const job = await bodyOf(request);
-    if (!(job.width >= 64 && job.width <= 4096)) {
-      return problem(response, 400, 'width is wrong', [{ field: 'width', value: String(job.width), message: `width ${job.width} is too small`, allowed: '64 to 4096' }]);
+    const body = await bodyOf(request);
+    const wanted = body.jobs ?? [body];
+    const bad = wanted.find(({ width = 1024 }) => !(width >= 64 && width <= 4096));
+    if (bad) {
+      const error = { field: 'width', value: String(bad.width), message: `width ${bad.width} is too small`, allowed: '64 to 4096' };
+      return problem(response, 400, 'width is wrong', [error]);
     }
-    return json(response, 201, { jobs: [addJob(job)], run_dir: 'run' });
+    return json(response, 201, { jobs: wanted.map((job) => addJob(job)), run_dir: 'run' });
   }
   if (path === '/profiles') return json(response, 200, { profiles: state.profiles });
   if (path === '/jobs') {
