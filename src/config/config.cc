@@ -226,6 +226,15 @@ std::vector<ConfigKey> make_keys() {
                     return {};
                   },
                   [](const Config& c) { return c.live.multi_gpu_single; }});
+  keys.push_back({"demo_faults",
+                  {"PIXELFLEET_DEMO_FAULTS"},
+                  "",
+                  "a fault script of the synthetic engine, for tests of failures",
+                  [](Config& c, const std::string& text) -> Result<> {
+                    c.demo_faults = text;
+                    return {};
+                  },
+                  [](const Config& c) { return c.demo_faults; }});
   keys.push_back({"config.locked",
                   {"PIXELFLEET_LOCKED"},
                   "",

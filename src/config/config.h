@@ -32,6 +32,7 @@ struct Config {
   double time_scale = 1.0;                  // speeds synthetic load and step times up
   std::filesystem::path engine_library;     // libstable-diffusion.so; empty: the one the adapter was built with
   std::filesystem::path engines_directory;  // the engine plug-ins; empty: beside the program
+  std::string demo_faults;                  // a fault script of the synthetic engine, for tests
   std::string log_level = "info";
   std::string log_style = "auto";  // text on a terminal, json otherwise
   std::optional<int> resident_limit;

@@ -42,6 +42,9 @@ bool held_by_scheduler(const Job& job) {
          (job.held_reason == HeldReason::no_gpu || job.held_reason == HeldReason::model_disabled);
 }
 
+// Ends of workers that say nothing about the job they had at hand.
+bool nobodys_fault(const std::string& code) { return code == "cancelled" || code == "recycled" || code == "gpu_stuck"; }
+
 }  // namespace
 
 void Loop::accept_submissions(std::vector<Message>& messages) {
@@ -181,7 +184,7 @@ void Loop::handle(WorkerIsGone& message) {
     step(scheduler::ModelUnloadable{message.worker, std::move(message.failure)});
     return;
   }
-  const auto blame = message.failure.code == "cancelled" ? scheduler::Blame::none : scheduler::Blame::job;
+  const auto blame = nobodys_fault(message.failure.code) ? scheduler::Blame::none : scheduler::Blame::job;
   step(scheduler::WorkerLost{message.worker, std::move(message.failure), blame});
 }
 
