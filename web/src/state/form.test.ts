@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { effective, firstProfile, followModel, fromJob, kFirstDraft, sizeGroupOf, toRequest, type Draft } from './draft';
 import { fieldName, formErrors } from './problem';
 import { backoffMs } from './backoff';
+import { shownState } from './gpus';
 import { imageRatio, jobProgress, sortQueue } from './queue';
-import { makeJob, makeModel, makeProfile } from './testing';
+import { makeGpu, makeJob, makeModel, makeProfile } from './testing';
 
 const cinematic = makeProfile('cinematic', {
   prompt_suffix: 'film still',
@@ -162,6 +163,28 @@ describe('the queue', () => {
 
   it('does not count loading as part of an image', () => {
     expect(imageRatio({ gpu: '', image_index: 0, phase: 'load', step: 1, steps: 2, ratio: 0.5 })).toBeNull();
+  });
+});
+
+describe('the state a gpu shows', () => {
+  const jobs = new Map([[1, makeJob(1, { state: 'running' })], [2, makeJob(2, { state: 'done' })]]);
+  const at = (phase: 'load' | 'sample') =>
+    new Map([['gpu-0', { job_id: 1, progress: { gpu: 'gpu-0', image_index: 0, phase, step: 1, steps: 2, ratio: 0 } }]]);
+  const none = { live: new Map(), loading: new Map(), jobs };
+
+  it('follows progress that is fresher than the last sample', () => {
+    expect(shownState(makeGpu(0), { ...none, live: at('sample') })).toBe('busy');
+    expect(shownState(makeGpu(0), { ...none, live: at('load') })).toBe('loading');
+    expect(shownState(makeGpu(0), { ...none, loading: new Map([['gpu-0', 0.2]]) })).toBe('loading');
+  });
+
+  it('is idle again when its job has ended', () => {
+    expect(shownState(makeGpu(0, { state: 'busy', job: 2 }), none)).toBe('idle');
+    expect(shownState(makeGpu(0, { state: 'busy', job: 1 }), none)).toBe('busy');
+  });
+
+  it('never hides that a gpu is lost', () => {
+    expect(shownState(makeGpu(0, { state: 'offline' }), { ...none, live: at('sample') })).toBe('offline');
   });
 });
 
