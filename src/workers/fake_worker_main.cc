@@ -122,7 +122,7 @@ class FakeWorker {
       std::abort();
     }
     if (is("progress flood")) {
-      for (int i = 0; i < 100'000; ++i) say(Progress{run.chunk_id, image.index, Phase::sample, 2, run.steps});
+      for (int i = 0; i < 10'000; ++i) say(Progress{run.chunk_id, image.index, Phase::sample, 2, run.steps});
     }
     if (is("steps repeat")) {
       while (true) say(Progress{run.chunk_id, image.index, Phase::sample, 1, run.steps});
