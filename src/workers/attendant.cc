@@ -377,6 +377,7 @@ void Attendant::on_exit(Time now) {
   channel_.close();
   if (process_.output) on_output();
   process_.output.reset();
+  process_.pidfd.reset();  // nothing of it is left when the report goes out
   const Doing was = doing();
   state_ = State::gone;
   if (muted_) {
