@@ -372,7 +372,7 @@ std::optional<std::string> other_kind(std::string_view head) {
       "; it can run any code when it is opened, so it is never read. Get the model as "
       ".safetensors, or convert it in a place that you trust";
   if (begins("PK\x03\x04")) return "is a zip archive, as .ckpt and .pt files are" + std::string(kConvert);
-  if (head.size() > 1 && head[0] == '\x80' && head[1] >= 1 && head[1] <= 5 && !(head.size() > 8 && head[8] == '{')) {
+  if (head.size() > 1 && head[0] == '\x80' && head[1] >= 1 && head[1] <= 5) {
     return "is a Python pickle" + std::string(kConvert);
   }
   if (begins("version https://git-lfs")) {
@@ -392,8 +392,12 @@ Result<ModelFile> check_open_file(Reader& reader) {
   Reader peek = reader;
   if (!peek.read(head.data(), head.size())) return fail(ErrorCode::corrupt, "could not be read");
   if (head.empty()) return fail(ErrorCode::corrupt, "is empty. Download it again");
-  if (const std::optional<std::string> kind = other_kind(head)) return fail(ErrorCode::invalid_argument, *kind);
 
+  // A safetensors file begins with a length, whose bytes may look like anything.
+  const bool may_be_safetensors = head.size() > 8 && head[8] == '{';
+  if (!may_be_safetensors) {
+    if (const std::optional<std::string> kind = other_kind(head)) return fail(ErrorCode::invalid_argument, *kind);
+  }
   if (head.starts_with("GGUF")) {
     reader.skip(4);
     Result<std::uint64_t> tensors = GgufCheck(reader).run();
@@ -402,7 +406,7 @@ Result<ModelFile> check_open_file(Reader& reader) {
     return ModelFile{ModelFormat::gguf, reader.size(), *tensors};
   }
   std::uint64_t header_bytes = 0;
-  if (head.size() < 9 || head[8] != '{' || !reader.read_number(header_bytes)) {
+  if (!may_be_safetensors || !reader.read_number(header_bytes)) {
     return fail(ErrorCode::invalid_argument,
                 "is neither a safetensors nor a GGUF file, which are the kinds that PixelFleet reads");
   }

@@ -55,7 +55,7 @@ struct Info {
 };
 
 struct Options {
-  std::string library;              // libstable-diffusion.so; empty where the engine needs none
+  std::string library = {};         // libstable-diffusion.so; empty where the engine needs none
   std::string device_kind = "cpu";  // "cpu", "nvidia", "amd", "virtual"
   int threads = 0;                  // 0 = as the engine thinks best
   double time_scale = 1;            // divides the times of demo models

@@ -13,7 +13,7 @@ taesd    the tiny autoencoder that sd1 and sd1old need                          
 lora     a LoRA for sd1                                                               0.05 MB
 esrgan   an upscaler, x4                                                               1.7 MB
 
---keep leaves a FILE alone that is there and has the right size. Needs nothing but Python. Each kind takes about two
+--keep leaves a FILE alone that is there and was made by the same recipe. Needs nothing but Python. Each kind takes about two
 seconds at most, and gives the same bytes every time. The pictures are coloured noise that depends on prompt and seed.
 """
 
@@ -24,6 +24,7 @@ import random
 import struct
 import sys
 
+RECIPE = 2  # raise it when weights change, so that --keep tells old files from new ones
 F16_CONSTANTS = {"one": 1.0, "half": 0.5, "zero": 0.0}
 
 
@@ -33,7 +34,10 @@ def f16_noise(count, rng, exponent):
 
 
 def f8_noise(count, rng, exponent):
-    """The same in f8 e4m3: 2^(exponent-7) .. 2^(exponent-6)."""
+    """The same in f8 e4m3: 2^(exponent-7) .. 2^(exponent-6), or 0 .. 2^-6 for exponent 0.
+
+    The two smallest exponents keep sums of a few hundred to ten thousand products near 1; larger ones overflow to a
+    picture of one colour."""
     return masked_noise(count, rng, b"\x87" * count, bytes([exponent << 3]) * count)
 
 
@@ -42,6 +46,14 @@ def masked_noise(size, rng, mask, fixed):
     bits &= int.from_bytes(mask, "little")
     bits |= int.from_bytes(fixed, "little")
     return bits.to_bytes(size, "little")
+
+
+def is_same(path, header, size):
+    try:
+        with open(path, "rb") as file:
+            return os.path.getsize(path) == size and file.read(len(header)) == header
+    except FileNotFoundError:
+        return False
 
 
 class Checkpoint:
@@ -81,7 +93,7 @@ class Checkpoint:
         return plan, offset
 
     def header(self, plan):
-        entries = {}
+        entries = {"__metadata__": {"made_by": f"tiny_sd.py recipe {RECIPE}"}}
         for name, shape, _, count, is_f8, offset in plan:
             end = offset + (count if is_f8 else 2 * count)
             entries[name] = {"dtype": "F8_E4M3" if is_f8 else "F16", "shape": list(shape), "data_offsets": [offset, end]}
@@ -93,16 +105,17 @@ class Checkpoint:
         plan, data_size = self.layout(weights_as_f8)
         header = self.header(plan)
         size = len(header) + data_size
-        if keep and os.path.exists(path) and os.path.getsize(path) == size:
+        if keep and is_same(path, header, size):
             return size
         partial = f"{path}.{os.getpid()}.partial"
         with open(partial, "wb") as file:
             file.write(header)
-            # One block of f8 noise serves all: making 447 MB of it would take a minute.
-            pool = f8_noise(1 << 20, self.rng, 3) if weights_as_f8 else b""
+            # Two blocks of f8 noise serve all: making 447 MB of it would take a minute.
+            small, smallest = (f8_noise(1 << 20, self.rng, exponent) if weights_as_f8 else b"" for exponent in (1, 0))
             for _, shape, kind, count, is_f8, _ in plan:
                 if is_f8:
-                    self.write_from_pool(file, pool, count)
+                    fan_in = count // shape[0]
+                    self.write_from_pool(file, small if fan_in < 4000 else smallest, count)
                 elif kind in F16_CONSTANTS:
                     file.write(struct.pack("<e", F16_CONSTANTS[kind]) * count)
                 else:
@@ -350,7 +363,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("file")
-    parser.add_argument("--keep", action="store_true", help="leave a file alone that has the right size")
+    parser.add_argument("--keep", action="store_true", help="leave a file alone that the same recipe made")
     arguments = parser.parse_args()
     ckpt = Checkpoint()
     KINDS[arguments.kind](ckpt)

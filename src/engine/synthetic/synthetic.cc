@@ -101,7 +101,7 @@ struct PfEngine {
       if (model_.faults.load && step > synthetic::kLoadSteps / 2) {
         if (const int32_t struck = strike(*model_.faults.load); struck != PF_OK) return struck;
       }
-      wait_until(synthetic::after(start, load_seconds / time_scale_ * step / synthetic::kLoadSteps), 0);
+      wait_until(synthetic::after(start, load_seconds * step / synthetic::kLoadSteps), 0);
       progress.report(PF_PHASE_LOAD, step, synthetic::kLoadSteps);
     }
     loaded = {model_.memory_bytes, model_.host_bytes, synthetic::since(start)};
