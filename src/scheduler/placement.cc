@@ -42,7 +42,7 @@ void Scheduler::State::place() {
     loads_ended = LoadsEnded::none;
     if (policy.multi_gpu) {
       Queue::Walk walk(queue);
-      while (!walk.at_end() && any_idle()) {
+      while (!walk.at_end() && any_idle() && loads_ended == LoadsEnded::none) {
         if (place(jobs.at(walk.job())) == Placed::impossible) {
           walk.skip_lane();
         } else {
@@ -53,7 +53,8 @@ void Scheduler::State::place() {
     } else {
       place(jobs.at(*queue.first()));
     }
-    if (loads_ended == LoadsEnded::none) return;  // otherwise a gpu became idle on the way
+    if (loads_ended == LoadsEnded::none) return;
+    // A gpu became idle on the way: from the first job again, or a later one would find it before an earlier one.
   }
 }
 

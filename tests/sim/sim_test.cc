@@ -1,0 +1,198 @@
+// Thousands of random histories, each audited step by step; and planted bugs, each of which the auditor must find.
+//
+//   PIXELFLEET_SIM_SEEDS=20000   how many histories (from seed 1)
+//   PIXELFLEET_SIM_SEED=4711     this one only, with its trace
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "base/format.h"
+#include "world.h"
+
+namespace pixelfleet::sim {
+namespace {
+
+using namespace scheduler;  // NOLINT(google-build-using-namespace): the words of events.h
+
+constexpr std::uint64_t kDefaultSeeds = 2000;
+
+std::optional<std::uint64_t> number_from_environment(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+std::string last_lines(const std::vector<std::string>& trace, std::size_t count) {
+  std::string text;
+  for (std::size_t i = trace.size() > count ? trace.size() - count : 0; i < trace.size(); ++i) text += trace[i] + "\n";
+  return text;
+}
+
+// A violation with what led to it.
+std::string explain(Options options, const std::string& violation) {
+  options.trace = Trace::on;
+  const Outcome again = run_history(options);
+  return format("seed {}: {}\nrun again with PIXELFLEET_SIM_SEED={}; the last lines of the history:\n{}", options.seed,
+                violation, options.seed, last_lines(again.trace, 40));
+}
+
+TEST(Simulation, EveryHistoryKeepsEveryPromise) {
+  if (const auto seed = number_from_environment("PIXELFLEET_SIM_SEED")) {
+    Options options{.seed = *seed, .trace = Trace::on};
+    const Outcome outcome = run_history(options);
+    for (const std::string& line : outcome.trace) std::cout << line << '\n';
+    ASSERT_FALSE(outcome.violation) << *outcome.violation;
+    return;
+  }
+  const std::uint64_t seeds = number_from_environment("PIXELFLEET_SIM_SEEDS").value_or(kDefaultSeeds);
+  Outcome sum;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Options options{.seed = seed};
+    const Outcome outcome = run_history(options);
+    ASSERT_FALSE(outcome.violation) << explain(options, *outcome.violation);
+    sum.steps += outcome.steps;
+    sum.restarts += outcome.restarts;
+    sum.published += outcome.published;
+    for (const auto& [state, count] : outcome.ended) sum.ended[state] += count;
+  }
+  std::cout << format("{} histories, {} steps, {} restarts; jobs: {} done, {} failed, {} cancelled; {} pictures\n",
+                      seeds, sum.steps, sum.restarts, sum.ended[JobState::done], sum.ended[JobState::failed],
+                      sum.ended[JobState::cancelled], sum.published);
+  if (seeds >= 100) {  // the storm must blow: a history in which nothing happens proves nothing
+    EXPECT_GT(sum.ended[JobState::done], static_cast<int>(seeds));
+    EXPECT_GT(sum.ended[JobState::failed], static_cast<int>(seeds / 2));
+    EXPECT_GT(sum.ended[JobState::cancelled], static_cast<int>(seeds / 2));
+    EXPECT_GT(sum.restarts, static_cast<std::int64_t>(seeds / 2));
+  }
+}
+
+TEST(Simulation, TheSameSeedGivesTheSameActionsAlsoFromCopies) {
+  for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+    const Outcome first = run_history({.seed = seed, .hash = Options::Hash::on});
+    const Outcome again = run_history({.seed = seed, .hash = Options::Hash::on});
+    const Outcome copied = run_history({.seed = seed, .hash = Options::Hash::on, .copying = Copying::before_each_step});
+    ASSERT_EQ(first.trace_hash, again.trace_hash) << "seed " << seed;
+    ASSERT_EQ(first.trace_hash, copied.trace_hash) << "seed " << seed << ": a copy acts unlike its original";
+    ASSERT_NE(first.trace_hash, 0u);
+  }
+}
+
+// --- planted bugs ---------------------------------------------------------------------------------------------
+
+// Runs histories until the auditor finds the planted bug; what it said, or nothing.
+std::string found_within(int histories, Options options) {
+  for (int i = 1; i <= histories; ++i) {
+    options.seed = static_cast<std::uint64_t>(i);
+    const Outcome outcome = run_history(options);
+    if (outcome.violation) return *outcome.violation;
+  }
+  return "nothing";
+}
+
+template <class A>
+void drop(std::vector<Action>& actions) {
+  std::erase_if(actions, [](const Action& action) { return std::holds_alternative<A>(action); });
+}
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+constexpr int kEnough = 100;
+
+TEST(PlantedBug, AChunkIsNotAbandonedWhenItsWorkerDies) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) { drop<AbandonChunk>(actions); };
+  EXPECT_THAT(found_within(kEnough, options),
+              AnyOf(HasSubstr("stays open on a worker that is gone"), HasSubstr("ended under its chunk")));
+}
+
+TEST(PlantedBug, APublishedPictureIsMadeAgain) {
+  Options options;
+  int published = 0;
+  options.distort_event = [&published](Event& event) {
+    const auto* picture = std::get_if<ImagePublished>(&event);
+    if (picture != nullptr && ++published % 20 == 0) event = Event{ImageRejected{picture->job, picture->index}};
+  };
+  EXPECT_THAT(found_within(kEnough, options),
+              AnyOf(HasSubstr("does not make exactly the missing pictures"), HasSubstr("has all its pictures")));
+}
+
+TEST(PlantedBug, MemoryIsOversold) {
+  Options options;
+  options.distort_event = [](Event& event) {
+    if (auto* arrived = std::get_if<GpuArrived>(&event)) arrived->gpu.memory_total_bytes *= 2;
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("oversold"));
+}
+
+TEST(PlantedBug, AWorkerThatShouldGoStays) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) { drop<StopWorker>(actions); };
+  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("oversold"), HasSubstr("is not shown as it is"),
+                                                    HasSubstr("holds"), HasSubstr("unused but")));
+}
+
+TEST(PlantedBug, AJobEndsTwice) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) {
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      const auto* set = std::get_if<SetJobState>(&actions[i]);
+      if (set == nullptr || set->state != JobState::done) continue;
+      const Action twice = actions[i];
+      actions.insert(actions.begin() + static_cast<std::ptrdiff_t>(i), twice);
+      return;
+    }
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("ends twice"));
+}
+
+TEST(PlantedBug, TheNewestJobGoesFirst) {
+  Options options;
+  options.distort_event = [](Event& event) {
+    if (auto* job = std::get_if<JobSubmitted>(&event)) job->job.rank = -static_cast<double>(job->job.id.value);
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("starts before job"));
+}
+
+TEST(PlantedBug, AChunkIsNeverStarted) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) { drop<StartChunk>(actions); };
+  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("not in the state shown"), HasSubstr("runs nowhere")));
+}
+
+TEST(PlantedBug, NobodyAsksToBeWokenAfterABackOff) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) { drop<WakeAt>(actions); };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("never ends"));
+}
+
+TEST(PlantedBug, DeathsAreNotCounted) {
+  Options options;
+  options.distort_event = [](Event& event) {
+    if (auto* lost = std::get_if<WorkerLost>(&event)) lost->blame = Blame::none;
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("worker deaths"));
+}
+
+TEST(PlantedBug, ARestartForgetsHolds) {
+  Options options;
+  int submitted = 0;
+  options.distort_event = [&submitted](Event& event) {
+    if (auto* job = std::get_if<JobSubmitted>(&event); job != nullptr && ++submitted % 2 == 0) job->job.held.reset();
+  };
+  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("is held not, expected")));
+}
+
+TEST(PlantedBug, AnIdleGpuIsOverlooked) {
+  Options options;
+  options.distort_event = [](Event& event) {  // the scheduler believes in a smaller limit
+    auto* changed = std::get_if<PolicyChanged>(&event);
+    if (changed != nullptr && changed->policy.multi_gpu) changed->policy.max_gpus = 1;
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("other gpus are in use"));
+}
+
+}  // namespace
+}  // namespace pixelfleet::sim
