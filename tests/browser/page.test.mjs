@@ -147,7 +147,7 @@ for (const look of kLooks) {
         }
         const job = await server.get(`/jobs/${id}`);
         assert.equal(job.settings.steps, 200, 'the kept steps were replaced');
-        assert.equal(job.settings.profile, 'cinematic');
+        assert.equal(job.requested.profile, 'cinematic');
       }));
 
     test('what a profile makes of the form shows before generating and is what is used', () =>

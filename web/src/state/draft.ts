@@ -149,6 +149,18 @@ export function followModel(draft: Draft, touched: ReadonlySet<keyof Draft>, mod
   return next;
 }
 
+/** Jobs may name a model or a profile by its key, title or alias, as the person who submitted them did. */
+export function findNamed<T extends { key: string; title: string; aliases?: string[] }>(
+  list: readonly T[],
+  name: string,
+): T | null {
+  return (
+    list.find((item) => item.key === name) ??
+    list.find((item) => item.title === name || item.aliases?.includes(name)) ??
+    null
+  );
+}
+
 /** The form starts with the lab's photographic look when it is installed, else with the first profile. */
 export function firstProfile(profiles: readonly Profile[]): Profile | null {
   return profiles.find((profile) => profile.key === 'photoreal') ?? profiles[0] ?? null;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { effective, firstProfile, followModel, fromJob, kFirstDraft, sizeGroupOf, toRequest, type Draft } from './draft';
+import { effective, findNamed, firstProfile, followModel, fromJob, kFirstDraft, sizeGroupOf, toRequest, type Draft } from './draft';
 import { fieldName, formErrors } from './problem';
 import { backoffMs } from './backoff';
 import { shownState } from './gpus';
@@ -96,6 +96,13 @@ describe('sizes and profiles', () => {
     expect(sizeGroupOf(1280, 544)?.ratio).toBe('21:9');
     expect(sizeGroupOf(544, 1280)?.ratio).toBe('21:9');
     expect(sizeGroupOf(1000, 1000)).toBeNull();
+  });
+
+  it('finds by key, title or alias, the key first', () => {
+    const list = [makeProfile('a', { title: 'b' }), makeProfile('b', { title: 'B', aliases: ['bee'] })];
+    expect(findNamed(list, 'b')?.title).toBe('B');
+    expect(findNamed(list, 'bee')?.key).toBe('b');
+    expect(findNamed(list, 'c')).toBeNull();
   });
 
   it('starts with the photographic profile when there is one', () => {

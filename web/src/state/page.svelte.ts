@@ -7,6 +7,7 @@ import { text } from '../text/text';
 import { Connection, type Status } from './connection';
 import {
   effective,
+  findNamed,
   firstProfile,
   followModel,
   fromJob,
@@ -52,19 +53,17 @@ class Page {
   private noticeId = 0;
 
   queue = $derived(sortQueue(this.fleet.jobs.values()));
-  models = $derived(new Map(this.fleet.models.map((model) => [model.key, model])));
-  profiles = $derived(new Map(this.fleet.profiles.map((profile) => [profile.key, profile])));
   installed = $derived(this.fleet.models.filter((model) => model.state === 'installed'));
   onlyDemo = $derived(this.installed.length > 0 && this.installed.every((model) => model.demo));
   settings = $derived<Settings>({ ...this.fleet.settings, ...this.pendingSettings });
 
   model = $derived<Model | null>(
-    this.models.get(this.draft.model) ??
-      (this.fleet.default_model === null ? null : this.models.get(this.fleet.default_model)) ??
+    this.modelNamed(this.draft.model) ??
+      this.modelNamed(this.fleet.default_model ?? '') ??
       this.installed[0] ??
       null,
   );
-  profile = $derived<Profile | null>(this.profiles.get(this.draft.profile) ?? firstProfile(this.fleet.profiles));
+  profile = $derived<Profile | null>(this.profileNamed(this.draft.profile) ?? firstProfile(this.fleet.profiles));
   effective = $derived(effective(this.draft, this.profile));
 
   constructor() {
@@ -73,6 +72,14 @@ class Page {
       onStatus: (status) => (this.status = status),
     });
     this.restoreDraft();
+  }
+
+  modelNamed(name: string): Model | null {
+    return findNamed(this.fleet.models, name);
+  }
+
+  profileNamed(name: string): Profile | null {
+    return findNamed(this.fleet.profiles, name);
   }
 
   async start(): Promise<void> {
@@ -110,7 +117,7 @@ class Page {
 
   chooseModel(key: string): void {
     this.draft.model = key;
-    const model = this.models.get(key);
+    const model = this.modelNamed(key);
     if (model) this.draft = followModel(this.draft, this.touched, model);
     this.touch('model');
   }
