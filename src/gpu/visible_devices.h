@@ -1,0 +1,21 @@
+// Which gpus exist for us: CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES, as their owners define them.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gpu/report.h"
+
+namespace pixelfleet::gpu {
+
+// Keeps the readings that CUDA_VISIBLE_DEVICES names by index or UUID prefix; as in CUDA, the list ends at the first
+// entry that names nothing, and an empty list means none. Absent: all.
+std::vector<Reading> visible_to_cuda(std::vector<Reading> readings, const std::optional<std::string>& variable);
+
+// NVIDIA_VISIBLE_DEVICES is applied by the container runtime before we start; it is applied again only where that did
+// not happen: by UUID, or by index when more gpus are here than it lists.
+std::vector<Reading> visible_to_container(std::vector<Reading> readings, const std::optional<std::string>& variable);
+
+}  // namespace pixelfleet::gpu
