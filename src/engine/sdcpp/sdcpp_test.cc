@@ -86,7 +86,9 @@ TEST_F(Sdcpp, TellsWhatItFound) {
   EXPECT_EQ(engine.info().engine, "sdcpp");
   EXPECT_EQ(engine.info().version, "fake-1");
   EXPECT_THAT(engine.info().generation, ::testing::AnyOf("A", "M", "B"));
-  EXPECT_EQ(engine.info().capabilities.cancel, CancelSupport::kill);  // the fake cannot cancel
+  // The fake can cancel where the library of its generation can.
+  EXPECT_EQ(engine.info().capabilities.cancel,
+            engine.info().generation == "B" ? CancelSupport::step : CancelSupport::kill);
   EXPECT_THAT(engine.info().samplers, ::testing::Contains("euler_a"));
 }
 
@@ -281,12 +283,15 @@ TEST_F(Sdcpp, ACancelThatComesBeforeTheCallCounts) {
 
 TEST_F(Sdcpp, ACancelDuringTheCallThrowsThePictureAway) {
   Engine engine = loaded();
+  sink_.seen.clear();
   sink_.on_progress = [&](const SeenProgress& progress) {
-    if (progress.phase == Phase::sample) engine.cancel(9);
+    if (progress.phase == Phase::text || progress.phase == Phase::sample) engine.cancel(9);
   };
   Request cancelled = request();
   cancelled.ticket = 9;
   EXPECT_TRUE(std::holds_alternative<Cancelled>(engine.generate(cancelled, sink_)));
+  const int last_step = engine.info().capabilities.cancel == CancelSupport::step ? 1 : 3;
+  EXPECT_EQ(sink_.of(Phase::sample).back(), (SeenProgress{Phase::sample, last_step, 3}));
 }
 
 TEST_F(Sdcpp, HoldsOneModel) {

@@ -7,6 +7,7 @@
 #include <stable-diffusion.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +26,7 @@
 #endif
 
 struct sd_ctx_t {
-  std::string model;
+  std::atomic<bool> cancelled{false};
 };
 
 namespace {
@@ -59,12 +60,30 @@ void clear(Params* params) {
   *params = {};
 }
 
+// Fields that newer generations have no more; templates, so that their absence is no error.
+template <class Params>
+void set_old_defaults(Params& params) {
+  if constexpr (requires { params.vae_decode_only; }) params.vae_decode_only = true;
+  if constexpr (requires { params.free_params_immediately; }) params.free_params_immediately = true;
+}
+template <class Params>
+bool keeps_weights(const Params& params) {
+  if constexpr (requires { params.free_params_immediately; }) return !params.free_params_immediately;
+  return true;
+}
+template <class Params>
+bool encodes(const Params& params) {
+  if constexpr (requires { params.vae_decode_only; }) return !params.vae_decode_only;
+  return true;
+}
+
 struct Made {
   sd_image_t* images = nullptr;
   int count = 0;
 };
 
-Made make(const sd_img_gen_params_t& params) {
+Made make(sd_ctx_t& context, const sd_img_gen_params_t& params) {
+  context.cancelled = false;  // as the library does: a cancel that came before is lost
   say(SD_LOG_INFO, "fake.cpp:1    - image %dx%d steps %d seed %lld cfg %.2f method %d schedule %d\n", params.width,
       params.height, params.sample_params.sample_steps, static_cast<long long>(params.seed),
       static_cast<double>(params.sample_params.guidance.txt_cfg), params.sample_params.sample_method,
@@ -93,6 +112,7 @@ Made make(const sd_img_gen_params_t& params) {
     sd_image_t frame{4, 4, 3, latent};
     if (preview_callback != nullptr) preview_callback(step, 1, &frame, false, nullptr);
     progress(step, steps);
+    if (context.cancelled) return {};
   }
   progress(1, 9);
   progress(1, steps);
@@ -135,8 +155,7 @@ extern "C" {
 FAKE_API void sd_ctx_params_init(sd_ctx_params_t* params) {
   clear(params);
   params->n_threads = 1;
-  if constexpr (requires { params->vae_decode_only; }) params->vae_decode_only = true;
-  if constexpr (requires { params->free_params_immediately; }) params->free_params_immediately = true;
+  set_old_defaults(*params);
 }
 
 FAKE_API void sd_img_gen_params_init(sd_img_gen_params_t* params) {
@@ -152,11 +171,8 @@ FAKE_API void sd_img_gen_params_init(sd_img_gen_params_t* params) {
 }
 
 FAKE_API sd_ctx_t* new_sd_ctx(const sd_ctx_params_t* params) {
-  bool keeps_weights = true, encodes = true;
-  if constexpr (requires { params->free_params_immediately; }) keeps_weights = !params->free_params_immediately;
-  if constexpr (requires { params->vae_decode_only; }) encodes = !params->vae_decode_only;
   say(SD_LOG_INFO, "fake.cpp:4    - load threads %d keeps_weights %d encodes %d lora_at_runtime %d taesd %d\n",
-      params->n_threads, keeps_weights, encodes, params->lora_apply_mode == LORA_APPLY_AT_RUNTIME,
+      params->n_threads, keeps_weights(*params), encodes(*params), params->lora_apply_mode == LORA_APPLY_AT_RUNTIME,
       params->taesd_path != nullptr);
   say(SD_LOG_INFO, "fake.cpp:5    - Version: SD 1.x \n");
   say(SD_LOG_INFO, "fake.cpp:6    - total params memory size = 2.00MB (VRAM 0.00MB, RAM 2.00MB)\n");
@@ -171,7 +187,7 @@ FAKE_API sd_ctx_t* new_sd_ctx(const sd_ctx_params_t* params) {
     say(SD_LOG_ERROR, "fake.cpp:8    - get sd version from file failed: 'x'\n");
     return nullptr;
   }
-  return new sd_ctx_t{"fake"};
+  return new sd_ctx_t;
 }
 
 FAKE_API void free_sd_ctx(sd_ctx_t* context) { delete context; }
@@ -194,8 +210,8 @@ FAKE_API const char* sd_scheduler_name(enum scheduler_t scheduler) {
 FAKE_API enum scheduler_t str_to_scheduler(const char* text) { return index_of(kSchedules, text, SCHEDULER_COUNT); }
 
 #if FAKE_RETURNS_SUCCESS
-FAKE_API bool generate_image(sd_ctx_t*, const sd_img_gen_params_t* params, sd_image_t** images, int* count) {
-  const Made made = make(*params);
+FAKE_API bool generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params, sd_image_t** images, int* count) {
+  const Made made = make(*context, *params);
   *images = made.images;
   *count = made.count;
   return made.images != nullptr;
@@ -205,7 +221,15 @@ FAKE_API void free_sd_images(sd_image_t* images, int count) {
   std::free(images);
 }
 #else
-FAKE_API sd_image_t* generate_image(sd_ctx_t*, const sd_img_gen_params_t* params) { return make(*params).images; }
+FAKE_API sd_image_t* generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params) {
+  return make(*context, *params).images;
+}
+#endif
+
+#if FAKE_CAN_CANCEL
+FAKE_API void sd_cancel_generation(sd_ctx_t* context, enum sd_cancel_mode_t mode) {
+  if (mode == SD_CANCEL_ALL) context->cancelled = true;
+}
 #endif
 
 }  // extern "C"
