@@ -158,7 +158,7 @@ TEST_F(ModelFileCheck, RefusesOverlapsBadNamesAndEmptyHeaders) {
   expect_corrupt(safetensors(R"({"a\u0000b":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})", 4),
                  "control characters");
   expect_corrupt(
-      safetensors("{\"" + std::string(1'000'000, 'n') + R"(":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})", 4),
+      safetensors("{\"" + std::string(2'000, 'n') + R"(":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}})", 4),
       "1024 bytes");
   expect_corrupt(safetensors("{}", 4), "no tensor");
   expect_corrupt(safetensors("{\"a\":", 4), "JSON");
@@ -167,10 +167,8 @@ TEST_F(ModelFileCheck, RefusesOverlapsBadNamesAndEmptyHeaders) {
 
 TEST_F(ModelFileCheck, RefusesMoreTensorsThanAnyModelHas) {
   std::string header = "{";
-  for (int i = 0; i < 210'000; ++i) {
-    header += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"I8","shape":[0],"data_offsets":[0,0]})";
-  }
-  expect_corrupt(safetensors(header + "}", 4), "tensors");
+  for (int i = 0; i < 100'001; ++i) header += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
+  expect_corrupt(safetensors(header + "}", 4), "lists 100001 tensors");
 }
 
 TEST_F(ModelFileCheck, RefusesATruncatedFileOfEitherKind) {

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -107,6 +109,58 @@ class ErrorLines {
 
   mutable Mutex mutex_;
   std::deque<std::string> lines_ GUARDED_BY(mutex_);
+};
+
+// The C functions around a plug-in's PfEngine, which has open, info, failure, load, generate and cancel, and `fail` to
+// record a failure. No exception passes: a call that throws has failed. Pictures are std::vector<std::uint8_t> on the
+// heap, owned through PfImage::owner.
+template <class Engine>
+class PluginApi {
+ public:
+  static constexpr PfEngineApi table(const char* name) {
+    return {
+        .abi = PF_ENGINE_ABI,
+        .name = name,
+        .open = open,
+        .close = [](Engine* engine) { delete engine; },
+        .info = [](const Engine* engine) { return engine->info(); },
+        .failure = [](const Engine* engine) { return engine->failure(); },
+        .load = [](Engine* engine, const PfModel* model, const PfSink* sink,
+                   PfLoaded* loaded) { return guarded(*engine, [&] { return engine->load(*model, *sink, *loaded); }); },
+        .generate =
+            [](Engine* engine, const PfRequest* request, const PfSink* sink, PfImage* image) {
+              return guarded(*engine, [&] { return engine->generate(*request, *sink, *image); });
+            },
+        .release =
+            [](Engine*, PfImage* image) {
+              delete static_cast<std::vector<std::uint8_t>*>(image->owner);
+              *image = {};
+            },
+        .cancel = [](Engine* engine, std::uint64_t ticket) { engine->cancel(ticket); },
+    };
+  }
+
+ private:
+  static std::int32_t open(const PfOptions* options, Engine** engine) {
+    try {
+      *engine = new Engine(*options);
+    } catch (const std::exception&) {
+      *engine = nullptr;
+      return PF_FAILED;
+    }
+    return guarded(**engine, [&] { return (*engine)->open(); });
+  }
+
+  template <class Call>
+  static std::int32_t guarded(Engine& engine, Call call) {
+    try {
+      return call();
+    } catch (const std::bad_alloc&) {
+      return engine.fail(PF_OUT_OF_MEMORY, "not enough host memory");
+    } catch (const std::exception& problem) {
+      return engine.fail(PF_ENGINE_ERROR, problem.what());
+    }
+  }
 };
 
 }  // namespace pixelfleet::engine

@@ -1,4 +1,4 @@
-// The sdcpp plug-in against a library of our own that misbehaves on demand (testing/fake_stable_diffusion.cc).
+// The sdcpp plug-in against a library of our own that misbehaves on demand (fake_stable_diffusion.cc).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

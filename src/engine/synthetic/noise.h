@@ -48,6 +48,18 @@ inline float fractal(float x, float y, std::uint32_t seed, int octaves, float ga
   return sum / total;
 }
 
+// Sharp crests: folded noise in octaves.
+inline float ridged(float x, std::uint32_t seed, int octaves) {
+  float sum = 0, weight = 0.5f;
+  for (int i = 0; i < octaves; ++i) {
+    const float n = noise(x, 0.5f, seed + static_cast<std::uint32_t>(i));
+    sum += weight * (1 - std::fabs(2 * n - 1));
+    x = x * 2.1f + 3.7f;
+    weight *= 0.5f;
+  }
+  return sum;
+}
+
 // A function of view units, sampled on a grid `cell` pixels wide and read with linear interpolation.
 class Field {
  public:

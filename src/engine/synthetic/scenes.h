@@ -21,7 +21,7 @@ void paint_desert(Canvas& canvas, const Mood& mood, Rng& rng);
 void paint_city(Canvas& canvas, const Mood& mood, Rng& rng);
 void paint_aurora(Canvas& canvas, const Mood& mood, Rng& rng);
 
-// Studies: figures and patterns (scenes_studies.cc).
+// Figures and patterns (scene_portrait.cc, scenes_studies.cc).
 void paint_portrait(Canvas& canvas, const Mood& mood, Rng& rng);
 void paint_abstract(Canvas& canvas, const Mood& mood, Rng& rng);
 void paint_space(Canvas& canvas, const Mood& mood, Rng& rng);

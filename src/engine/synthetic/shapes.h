@@ -12,6 +12,13 @@ inline constexpr Rgb kInk{0.11f, 0.09f, 0.13f};
 inline float between(Rng& rng, float low, float high) { return low + (high - low) * flt(rng.unit()); }
 inline std::uint32_t seed_of(Rng& rng) { return static_cast<std::uint32_t>(rng.next()); }
 
+inline void vertical_gradient(Canvas& canvas, Rgb top, Rgb bottom) {
+  for (int y = 0; y < canvas.height(); ++y) {
+    const Rgb color = mix(top, bottom, smoothstep(0, 1, canvas.view_y(y)));
+    std::fill(canvas.row(y), canvas.row(y) + canvas.width(), color);
+  }
+}
+
 // Near enough to the distance from an ellipse for edges one pixel wide.
 inline float ellipse(float x, float y, float cx, float cy, float rx, float ry) {
   const float dx = (x - cx) / rx, dy = (y - cy) / ry;

@@ -83,6 +83,7 @@ struct PfEngine {
  public:
   explicit PfEngine(const PfOptions& options) : time_scale_(options.time_scale > 0 ? options.time_scale : 1) {}
 
+  int32_t open() { return PF_OK; }
   const PfInfo* info() const { return &info_; }
   const PfFailure* failure() const { return failure_.get(); }
 
@@ -240,47 +241,7 @@ struct PfEngine {
   pixelfleet::CondVar changed_;
 };
 
-namespace {
-
-// Nothing that C++ throws may cross the interface; running out of memory is the one thing that can happen here.
-template <class Call>
-int32_t guarded(PfEngine& engine, Call call) {
-  try {
-    return call();
-  } catch (const std::bad_alloc&) {
-    return engine.fail(PF_OUT_OF_MEMORY, "not enough host memory for the picture");
-  } catch (const std::exception& problem) {
-    return engine.fail(PF_ENGINE_ERROR, problem.what());
-  }
-}
-
-constexpr PfEngineApi kApi{
-    .abi = PF_ENGINE_ABI,
-    .name = "synthetic",
-    .open =
-        [](const PfOptions* options, PfEngine** engine) {
-          *engine = new (std::nothrow) PfEngine(*options);
-          return static_cast<int32_t>(*engine != nullptr ? PF_OK : PF_FAILED);
-        },
-    .close = [](PfEngine* engine) { delete engine; },
-    .info = [](const PfEngine* engine) { return engine->info(); },
-    .failure = [](const PfEngine* engine) { return engine->failure(); },
-    .load = [](PfEngine* engine, const PfModel* model, const PfSink* sink,
-               PfLoaded* loaded) { return guarded(*engine, [&] { return engine->load(*model, *sink, *loaded); }); },
-    .generate =
-        [](PfEngine* engine, const PfRequest* request, const PfSink* sink, PfImage* image) {
-          return guarded(*engine, [&] { return engine->generate(*request, *sink, *image); });
-        },
-    .release =
-        [](PfEngine*, PfImage* image) {
-          delete static_cast<std::vector<std::uint8_t>*>(image->owner);
-          *image = {};
-        },
-    .cancel = [](PfEngine* engine, uint64_t ticket) { engine->cancel(ticket); },
-};
-
-}  // namespace
-
 extern "C" __attribute__((visibility("default"))) const PfEngineApi* pixelfleet_engine_api(uint32_t abi) {
+  static constexpr PfEngineApi kApi = pixelfleet::engine::PluginApi<PfEngine>::table("synthetic");
   return abi == PF_ENGINE_ABI ? &kApi : nullptr;
 }
