@@ -168,6 +168,8 @@ BENCHMARK(BM_OpenAndRestore)
     ->Args({10'000, 100'000})
     ->Args({100'000, 1'000'000})
     ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime()
     ->Iterations(1);
 
 void BM_PageOfJobs(benchmark::State& state) {

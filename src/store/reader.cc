@@ -178,19 +178,27 @@ Result<control::Restored> find_restored(Connection& connection) {
   if (auto done = read_last_ids(connection, restored); !done) return fail(done.error());
   if (auto done = read_settings(connection, restored.settings); !done) return fail(done.error());
   if (auto done = read_counts(connection, restored.counts); !done) return fail(done.error());
-
-  constexpr JobState kOpen[] = {JobState::queued, JobState::held, JobState::running};
-  const auto ids = find_ids(connection, kOpen, kNoBound, std::numeric_limits<std::int64_t>::max());
-  if (!ids) return fail(ids.error());
-  restored.open_jobs.reserve(ids->size());
-  for (auto id = ids->rbegin(); id != ids->rend(); ++id) {
-    auto job = find_job(connection, *id);
-    if (!job) return fail(std::move(job.error()));
-    auto images = find_images_of(connection, *id);
-    if (!images) return fail(std::move(images.error()));
-    restored.open_jobs.push_back({std::move(*job), std::move(*images)});
-  }
   return restored;
+}
+
+Result<std::vector<JobId>> find_open_ids(Connection& connection) {
+  constexpr JobState kOpen[] = {JobState::queued, JobState::held, JobState::running};
+  auto ids = find_ids(connection, kOpen, kNoBound, std::numeric_limits<std::int64_t>::max());
+  if (ids) std::reverse(ids->begin(), ids->end());
+  return ids;
+}
+
+Result<std::vector<control::Restored::OpenJob>> find_open_jobs(Connection& connection, std::span<const JobId> ids) {
+  std::vector<control::Restored::OpenJob> open_jobs;
+  open_jobs.reserve(ids.size());
+  for (const JobId id : ids) {
+    auto job = find_job(connection, id);
+    if (!job) return fail(std::move(job.error()));
+    auto images = find_images_of(connection, id);
+    if (!images) return fail(std::move(images.error()));
+    open_jobs.push_back({std::move(*job), std::move(*images)});
+  }
+  return open_jobs;
 }
 
 }  // namespace pixelfleet::store

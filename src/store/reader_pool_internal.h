@@ -59,6 +59,10 @@ Result<std::vector<Image>> find_images(Connection& connection, const control::Im
 Result<Image> find_image(Connection& connection, ImageId id);
 Result<control::Upload> find_upload(Connection& connection, UploadId id);
 Result<std::vector<EventPtr>> find_events(Connection& connection, std::int64_t after, std::size_t limit);
+// All of Restored but the open jobs.
 Result<control::Restored> find_restored(Connection& connection);
+// The jobs that have not ended, by id.
+Result<std::vector<JobId>> find_open_ids(Connection& connection);
+Result<std::vector<control::Restored::OpenJob>> find_open_jobs(Connection& connection, std::span<const JobId> ids);
 
 }  // namespace pixelfleet::store

@@ -7,6 +7,10 @@
 namespace pixelfleet::store {
 namespace {
 
+// The stored number is the running order.
+static_assert(static_cast<int>(Priority::interactive) == 0 && static_cast<int>(Priority::normal) == 1 &&
+              static_cast<int>(Priority::background) == 2);
+
 Error corrupt(std::string_view what, std::int64_t id, std::string_view column, std::string_view why) {
   return {ErrorCode::corrupt,
           format("the stored {} {} is damaged in column {}: {}. Restore a backup of the data directory", what, id,
@@ -153,7 +157,9 @@ EventPtr read_event(Row row) {
 Result<> add_count(JobCounts& counts, Row row) {
   const std::string state = row.string();
   const std::int64_t count = row.integer();
-  switch (job_state_from(state).value_or(JobState::queued)) {
+  const auto known = job_state_from(state);
+  if (!known) return fail(ErrorCode::corrupt, format("the stored count of \"{}\" jobs is of no known state", state));
+  switch (*known) {
     case JobState::queued: counts.queued += count; break;
     case JobState::held: counts.held += count; break;
     case JobState::running: counts.running += count; break;

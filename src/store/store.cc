@@ -1,7 +1,10 @@
 #include "store/store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "base/format.h"
 #include "base/log.h"
@@ -12,6 +15,9 @@
 
 namespace pixelfleet::store {
 namespace {
+
+constexpr std::size_t kRestoreThreads = 4;
+constexpr std::size_t kJobsPerThread = 500;  // below it a thread costs more than it saves
 
 // Set for each connection that writes. The log is cut back to the limit after a checkpoint that could reuse it.
 constexpr const char* kWriterPragmas =
@@ -73,6 +79,39 @@ Result<std::unique_ptr<Connection>> open_writer(const std::filesystem::path& fil
   return connection;
 }
 
+using OpenJobs = std::vector<control::Restored::OpenJob>;
+
+Result<OpenJobs> read_part(ReaderPool& readers, std::span<const JobId> ids) {
+  const auto reader = readers.take();
+  if (!reader) return fail(reader.error());
+  return find_open_jobs(**reader, ids);
+}
+
+// Reading a row is mostly parsing, so a long queue is read by several threads. Nothing is committed meanwhile: they
+// all see one state.
+Result<OpenJobs> read_open_jobs(ReaderPool& readers, std::span<const JobId> ids) {
+  const std::size_t parts = std::clamp<std::size_t>(ids.size() / kJobsPerThread, 1, kRestoreThreads);
+  if (parts == 1) return read_part(readers, ids);
+  const std::size_t part_size = (ids.size() + parts - 1) / parts;
+  std::vector<Result<OpenJobs>> found(parts);
+  std::vector<std::thread> threads;
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::size_t begin = std::min(part * part_size, ids.size());
+    const auto mine = ids.subspan(begin, std::min(part_size, ids.size() - begin));
+    threads.emplace_back([&readers, &result = found[part], mine] { result = read_part(readers, mine); });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  OpenJobs all;
+  all.reserve(ids.size());
+  for (Result<OpenJobs>& part : found) {
+    if (!part) return part;
+    std::move(part->begin(), part->end(), std::back_inserter(all));
+    OpenJobs().swap(*part);
+  }
+  return all;
+}
+
 // Submissions and uploads can be refused with "disk full"; what running jobs report should still find room.
 bool may_use_ballast(std::span<const control::Change> changes) {
   return std::none_of(changes.begin(), changes.end(), [](const control::Change& change) {
@@ -119,7 +158,15 @@ Result<control::Restored> Store::restore() {
   if (auto closed = parts_->writer.close_attempts(); !closed) {
     log::warn("store", "attempts of the last run stay open: {}", closed.error().message);
   }
-  return find_restored(parts_->writer.connection());
+  Connection& connection = parts_->writer.connection();
+  auto restored = find_restored(connection);
+  if (!restored) return restored;
+  const auto ids = find_open_ids(connection);
+  if (!ids) return fail(ids.error());
+  auto open_jobs = read_open_jobs(parts_->readers, *ids);
+  if (!open_jobs) return fail(std::move(open_jobs.error()));
+  restored->open_jobs = std::move(*open_jobs);
+  return restored;
 }
 
 Result<> Store::commit(std::span<const control::Change> changes) {

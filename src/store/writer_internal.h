@@ -17,7 +17,8 @@ class Writer {
   Writer(std::unique_ptr<Connection> connection, std::int64_t events_kept)
       : connection_(std::move(connection)), events_kept_(events_kept) {}
 
-  // Durable when it returns without an error; with one, nothing of it is there.
+  // Durable when it returns without an error; with one, nothing of it is there. One exception that no database can
+  // spare us: after a failed sync a crash may bring the refused changes back, whole.
   Result<> commit(std::span<const control::Change> changes);
   bool run_directory_taken(const std::string& directory);
 
