@@ -141,7 +141,10 @@ struct PfEngine {
     const auto start = sdcpp::now();
     sd_ctx_params_t params;
     library_->ctx_params_init(&params);
-    sdcpp::set_common(params, device_kind_ == "cpu", threads_ > 0 ? threads_ : library_->physical_cores());
+    const bool on_cpu = device_kind_ == "cpu";
+    const int cores = library_->physical_cores();
+    // Beside a GPU the processor only feeds it.
+    sdcpp::set_common(params, on_cpu, threads_ > 0 ? threads_ : on_cpu ? cores : std::min(4, cores));
 
     std::uint64_t file_bytes = 0;
     for (std::size_t i = 0; i < model.part_count; ++i) {
