@@ -39,13 +39,12 @@ bool is_ip_literal(const std::string& name) {
   return ::inet_pton(AF_INET, name.c_str(), address.data()) == 1;
 }
 
-// The port is not compared: a tunnel or a container may show us under another one, and a page that an attacker's name
-// points at us cannot choose the name in Host. With a token, addresses are fine as well: no cookie follows an
-// attacker's name there.
+// The allow-list is against names of an attacker that resolve to us. The port is not compared: a tunnel or a container
+// may show us under another one. An address cannot be made to resolve elsewhere, so other machines may use ours.
 bool host_allowed(const std::string& name, const Policy& policy) {
   if (std::find(kLoopbackNames.begin(), kLoopbackNames.end(), name) != kLoopbackNames.end()) return true;
   if (std::find(policy.hosts.begin(), policy.hosts.end(), name) != policy.hosts.end()) return true;
-  return policy.wants_token() && is_ip_literal(name);
+  return policy.reach == Reach::network && is_ip_literal(name);
 }
 
 std::optional<Refusal> check_host(const Request& request, const Policy& policy) {

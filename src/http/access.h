@@ -22,9 +22,13 @@ inline constexpr std::string_view kCustomHeader = "x-pixelfleet";
 // login: gives the cookie, so it cannot ask for one.
 enum class Audience { api, login, page, health };
 
+// Who can connect: this machine only, or others too.
+enum class Reach { loopback, network };
+
 struct Policy {
+  Reach reach = Reach::loopback;
   std::vector<std::string> hosts;  // names without port, lower case, besides the loopback names
-  std::string token;               // empty: a loopback server without a token
+  std::string token;               // empty: none is asked for
   std::string session;             // the cookie's value
 
   bool wants_token() const { return !token.empty(); }

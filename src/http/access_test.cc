@@ -5,8 +5,8 @@
 namespace pixelfleet::http {
 namespace {
 
-const Policy kDesk{{"studio.example"}, "", "5e55"};
-const Policy kNetwork{{"studio.example"}, "70ke0", "5e55"};
+const Policy kDesk{Reach::loopback, {"studio.example"}, "", "5e55"};
+const Policy kNetwork{Reach::network, {"studio.example"}, "70ke0", "5e55"};
 
 struct Case {
   const char* what;

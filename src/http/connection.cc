@@ -2,6 +2,8 @@
 //
 // The only source that instantiates Beast's HTTP parser. Limits come before memory: the head is bounded while it is
 // read, the body's length is checked before its first byte is kept, uploads go to a file piece by piece.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -9,14 +11,14 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
-#include <ctime>
 
 #include "base/format.h"
 #include "base/log.h"
 #include "domain/suggest.h"
+#include "http/admission.h"
 #include "http/core_internal.h"
 #include "http/problem.h"
-#include "http/routes.h"
+#include "http/response_head.h"
 
 namespace pixelfleet::http {
 namespace {
@@ -28,14 +30,11 @@ using Parser = bhttp::request_parser<bhttp::buffer_body>;
 using RequestPtr = std::shared_ptr<Request>;
 
 constexpr std::uint32_t kMaxHeadBytes = 32u << 10;
-constexpr std::size_t kMaxTargetBytes = 4u << 10;
 constexpr std::size_t kReadBufferBytes = 48u << 10;
 constexpr std::size_t kPieceBytes = 64u << 10;
 constexpr std::size_t kFilePieceBytes = 256u << 10;
 constexpr std::chrono::seconds kWriteDeadline{60};
 constexpr std::chrono::seconds kLingerDeadline{5};
-
-enum class After { keep_open, close };
 
 // What a handler's answer arrives in; touched on the I/O thread only.
 struct Pending {
@@ -53,24 +52,22 @@ Method method_of(bhttp::verb verb) {
   }
 }
 
-std::string http_date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[40];
-  return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc)};
-}
-
 Error bad(std::string message) { return {ErrorCode::invalid_argument, std::move(message), {}}; }
 
-Response refuse_body(const RequestPtr& request, const Route& route) {
-  const std::size_t limit = body_limit(route.body);
-  const Error error{ErrorCode::resource_exhausted,
-                    limit == 0 ? format("{} {} takes no body", name(route.method), route.pattern)
-                               : format("the body is too large: {} {} takes at most {} bytes", name(route.method),
-                                        route.pattern, limit),
-                    {}};
-  return problem(413, error, request->request_id);
+void fill_head(Request& request, const Parser& parser) {
+  const auto& head = parser.get();
+  request.method = method_of(head.method());
+  request.method_text = std::string(head.method_string());
+  request.target = std::string(head.target());
+  for (const auto& field : head) {
+    request.headers.emplace_back(to_lower_ascii(std::string_view(field.name_string())), std::string(field.value()));
+  }
+}
+
+BodyHead body_head(const Parser& parser) {
+  if (parser.is_done()) return {};
+  if (parser.chunked()) return {Framing::chunked, 0};
+  return {Framing::length, parser.content_length().value_or(0)};
 }
 
 class Connection {
@@ -85,8 +82,6 @@ class Connection {
  private:
   asio::awaitable<bool> wait_for_request();
   asio::awaitable<After> serve_one();
-  std::optional<Response> check_head(const Parser& parser, const RequestPtr& request);
-  std::optional<Response> check_body(const Parser& parser, const RequestPtr& request);
   asio::awaitable<std::optional<Response>> read_body(Parser& parser, const RequestPtr& request);
   asio::awaitable<Result<>> keep(const RequestPtr& request, std::string_view piece);
   asio::awaitable<Response> answer(std::shared_ptr<const Request> request);
@@ -155,8 +150,10 @@ asio::awaitable<After> Connection::serve_one() {
   const After after = parser.keep_alive() && !core_.stopping ? After::keep_open : After::close;
   const bool has_body = !parser.is_done();
 
-  std::optional<Response> refusal = check_head(parser, request);
-  if (!refusal) refusal = check_body(parser, request);
+  fill_head(*request, parser);
+  Admission admission = admit(*request, body_head(parser), core_.context.policy);
+  std::optional<Response> refusal = std::move(admission.refusal);
+  route_ = admission.route;
   if (refusal) co_return co_await write(*request, std::move(*refusal), has_body ? After::close : after);
   if (has_body) {
     refusal = co_await read_body(parser, request);
@@ -165,68 +162,6 @@ asio::awaitable<After> Connection::serve_one() {
   if (route_->exchange != Exchange::answer) co_return co_await open_stream(request);
   Response response = co_await answer(request);
   co_return co_await write(*request, std::move(response), after);
-}
-
-// Turns the head into a Request and decides whether it may go on: target, access, route, method.
-std::optional<Response> Connection::check_head(const Parser& parser, const RequestPtr& request) {
-  const auto& head = parser.get();
-  request->method = method_of(head.method());
-  request->method_text = std::string(head.method_string());
-  request->target = std::string(head.target());
-  for (const auto& field : head) {
-    request->headers.emplace_back(to_lower_ascii(std::string_view(field.name_string())), std::string(field.value()));
-  }
-  if (request->target.size() > kMaxTargetBytes) {
-    return problem(
-        414,
-        bad(format("the address is {} bytes long; at most {} are allowed", request->target.size(), kMaxTargetBytes)),
-        request->request_id);
-  }
-  const Result<> target = parse_target(request->target, *request);
-  if (!target) return problem(target.error(), request->request_id);
-
-  RouteMatch match = find_route(routes(), request->method, request->path);
-  const Audience audience = match.route == nullptr ? Audience::api : match.route->audience;
-  if (auto refusal = decide_access(*request, audience, core_.context.policy)) {
-    Response response = problem(refusal->status, refusal->error, request->request_id);
-    if (refusal->status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"pixelfleet\"");
-    return response;
-  }
-  if (match.route == nullptr && match.allowed.empty()) return no_such_route(*request);
-  if (match.route == nullptr) {
-    std::string allowed;
-    for (const std::string& each : match.allowed) allowed += (allowed.empty() ? "" : ", ") + each;
-    Response response =
-        problem(405, bad(format("'{}' does not take {}; allowed: {}", request->path, request->method_text, allowed)),
-                request->request_id);
-    response.headers.emplace_back("Allow", allowed);
-    return response;
-  }
-  if (!match.bad_param.empty()) return problem(invalid_fields(std::move(match.bad_param)), request->request_id);
-  request->id = match.id;
-  route_ = match.route;
-  return std::nullopt;
-}
-
-std::optional<Response> Connection::check_body(const Parser& parser, const RequestPtr& request) {
-  const bool has_body = !parser.is_done();
-  const std::uint64_t length = parser.content_length().value_or(0);
-  if (length > body_limit(route_->body) || (has_body && route_->body == BodyKind::none)) {
-    return refuse_body(request, *route_);
-  }
-  if (!has_body) return std::nullopt;
-  if (request->has_header("content-encoding") && request->header("content-encoding") != "identity") {
-    return problem(415, bad("send the body without Content-Encoding"), request->request_id);
-  }
-  const std::string_view given = request->header("content-type");
-  const std::string type = to_lower_ascii(given.substr(0, given.find_first_of("; ")));
-  const bool known =
-      route_->body == BodyKind::json ? type == "application/json" : type == "image/png" || type == "image/jpeg";
-  if (known) return std::nullopt;
-  const char* wanted = route_->body == BodyKind::json ? "application/json" : "image/png or image/jpeg";
-  Error error =
-      invalid_fields({{"Content-Type", std::string(given.substr(0, 100)), "not what this address takes", wanted}});
-  return problem(415, error, request->request_id);
 }
 
 asio::awaitable<std::optional<Response>> Connection::read_body(Parser& parser, const RequestPtr& request) {
@@ -247,7 +182,7 @@ asio::awaitable<std::optional<Response>> Connection::read_body(Parser& parser, c
     }
     const std::size_t got = piece.size() - parser.get().body().size;
     total += got;
-    if (total > limit) co_return refuse_body(request, *route_);
+    if (total > limit) co_return refuse_body(*request, *route_);
     Result<> kept = co_await keep(request, std::string_view(piece).substr(0, got));
     if (!kept) co_return problem(kept.error(), request->request_id);
     // An upload may take as long as it needs while it moves; a JSON body may not.
@@ -338,33 +273,19 @@ asio::awaitable<After> Connection::open_stream(std::shared_ptr<const Request> re
   handed_over_ = true;
   stream_.expires_never();
   tcp::socket socket = stream_.release_socket();
-  buffer_ = beast::flat_buffer();
-  if (route_->exchange == Exchange::events) {
-    co_await serve_events(core_, std::move(socket), std::move(request));
-  } else {
-    co_await serve_websocket(core_, std::move(socket), std::move(request));
-  }
+  // A coroutine of its own: an idle stream shall not keep this one's parser and buffer.
+  asio::co_spawn(core_.io,
+                 route_->exchange == Exchange::events ? serve_events(core_, std::move(socket), std::move(request))
+                                                      : serve_websocket(core_, std::move(socket), std::move(request)),
+                 asio::detached);
   co_return After::close;
 }
 
 asio::awaitable<After> Connection::write(const Request& request, Response response, After after) {
-  const std::string_view body = response.body.empty() ? response.static_body : std::string_view(response.body);
-  const std::int64_t length = response.file ? response.file->bytes : static_cast<std::int64_t>(body.size());
-  const bool bodiless = response.status == 204 || response.status == 304;
-  std::string head = format("{} {} {}\r\nDate: {}\r\nX-Request-Id: {}\r\n{}", version_, response.status,
-                            reason_phrase(response.status), http_date(), request.request_id, security_headers());
-  bool has_cache_control = false;
-  for (const auto& [name, value] : response.headers) {
-    head += format("{}: {}\r\n", name, value);
-    has_cache_control = has_cache_control || name == "Cache-Control";
-  }
-  if (!has_cache_control) head += "Cache-Control: no-store\r\n";
-  if (!bodiless) head += format("Content-Length: {}\r\n", length);
-  head += after == After::close ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n";
-
   log::debug("http", "{} {} {} {}", request.request_id, request.method_text, request.path, response.status);
-  const bool sends_body = !bodiless && request.method != Method::head;
-  bool written = co_await write_bytes(head, sends_body && !response.file ? body : std::string_view());
+  const std::string head = response_head(version_, response, request.request_id, after);
+  const bool sends_body = may_have_body(response) && request.method != Method::head;
+  bool written = co_await write_bytes(head, sends_body ? body_in_memory(response) : std::string_view());
   if (written && sends_body && response.file) written = co_await write_file(std::move(*response.file));
   if (!written) co_return After::close;
   if (after == After::close) co_await linger();
@@ -414,17 +335,6 @@ asio::awaitable<void> Connection::linger() {
 asio::awaitable<void> serve_connection(Core& core, tcp::socket socket) {
   Connection connection(core, std::move(socket));
   co_await connection.run();
-}
-
-std::string_view security_headers() {
-  return "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: "
-         "data:; "
-         "connect-src 'self'; font-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-         "form-action 'none'\r\n"
-         "X-Content-Type-Options: nosniff\r\n"
-         "Referrer-Policy: no-referrer\r\n"
-         "Cross-Origin-Opener-Policy: same-origin\r\n"
-         "Cross-Origin-Resource-Policy: same-origin\r\n";
 }
 
 }  // namespace pixelfleet::http

@@ -103,7 +103,4 @@ asio::awaitable<void> serve_connection(Core& core, asio::ip::tcp::socket socket)
 asio::awaitable<void> serve_events(Core& core, asio::ip::tcp::socket socket, std::shared_ptr<const Request> request);
 asio::awaitable<void> serve_websocket(Core& core, asio::ip::tcp::socket socket, std::shared_ptr<const Request> request);
 
-// The headers that every response carries, each line ended.
-std::string_view security_headers();
-
 }  // namespace pixelfleet::http

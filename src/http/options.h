@@ -18,13 +18,17 @@ namespace pixelfleet::http {
 // A JPEG of the PNG, at most `max_side` pixels a side. Called on the reader pool.
 using MakeThumbnail = std::function<Result<std::string>(const std::filesystem::path& png, int max_side)>;
 
+// What a server does that other machines can reach but that has no token.
+enum class WithoutToken { refuse_to_start, serve_everyone };
+
 struct Options {
   std::string bind_address = "127.0.0.1";
   std::uint16_t port = 7865;               // 0: any free one
   std::filesystem::path data_directory;    // uploads/, thumbnails/ and session_secret lie in it
   std::filesystem::path output_directory;  // published pictures
   std::vector<std::string> allowed_hosts;  // names besides 127.0.0.1, localhost and [::1]
-  std::string token;                       // empty: only on a loopback address
+  std::string token;                       // empty: nobody is asked for one
+  WithoutToken without_token = WithoutToken::refuse_to_start;
   std::string version;
   std::string instance_id;
   MakeThumbnail make_thumbnail;  // empty: media's, kept below data_directory/thumbnails

@@ -179,7 +179,8 @@ void begin_stop(Core& core) {
 }
 
 Result<Policy> make_policy(const Options& options, const asio::ip::address& address) {
-  if (!address.is_loopback() && options.token.empty()) {
+  const Reach reach = address.is_loopback() ? Reach::loopback : Reach::network;
+  if (reach == Reach::network && options.token.empty() && options.without_token == WithoutToken::refuse_to_start) {
     return fail(ErrorCode::invalid_argument,
                 format("{} can be reached by other machines, so a token is needed; the program makes one in the data "
                        "directory unless that is read-only. To serve this machine only, bind 127.0.0.1",
@@ -188,6 +189,7 @@ Result<Policy> make_policy(const Options& options, const asio::ip::address& addr
   Result<std::string> session = load_session_secret(options.data_directory);
   if (!session) return fail(session.error());
   Policy policy;
+  policy.reach = reach;
   for (const std::string& host : options.allowed_hosts) policy.hosts.push_back(to_lower_ascii(host));
   policy.token = options.token;
   policy.session = std::move(*session);

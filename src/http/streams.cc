@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "http/core_internal.h"
 #include "http/replay.h"
+#include "http/response_head.h"
 
 namespace pixelfleet::http {
 namespace {
