@@ -20,7 +20,10 @@ const kPictures = [
   ['demo-landscape', 'Desert road at dusk, long shadows', 1024, 576],
   ['demo-portrait', 'A red fox in the snow, morning haze', 768, 768],
 ];
-const kWork = kPictures.map(([model, prompt, width, height], i) => ({ model, prompt, width, height, count: 2 + (i % 3), steps: 40, profile: 'cinematic' }));
+// Long enough that each picture of the page finds every gpu at work.
+const kWork = [...kPictures, ...kPictures, ...kPictures].map(([model, prompt, width, height], i) => ({
+  model, prompt, width, height, count: 2 + (i % 3), steps: 120, profile: 'cinematic', keep_mine: true,
+}));
 
 await mkdir(folder, { recursive: true });
 const server = await Server.start({ timeScale: 40 });
@@ -42,25 +45,39 @@ try {
     const { context, page, complaints } = await openPage(browser, { ...look, address: server.address });
     await page.locator('#connection[data-status="live"]').waitFor();
     await prepare(page);
-    await page.evaluate(() => Promise.all([...document.images].filter((image) => image.loading !== 'lazy').map((image) => image.decode().catch(() => null))));
     await page.screenshot({ path: join(folder, `${name}.png`) });
     await context.close();
     if (complaints.length > 0) throw new Error(`${name}: ${complaints.join('\n')}`);
     console.log(join(folder, `${name}.png`));
   };
-  const atWork = async (page) => {
+  // Previews say most when the noise has half gone.
+  const atWork = (page) =>
+    until(
+      'previews on the gpus',
+      () =>
+        page.evaluate(() => {
+          const cards = [...document.querySelectorAll('#gpus article')];
+          const clear = cards.filter((card) => {
+            const done = Number(card.querySelector('[role="progressbar"]')?.getAttribute('aria-valuenow'));
+            return card.querySelector('.screen img') && done >= 50;
+          });
+          return clear.length >= 3;
+        }),
+      120_000,
+    );
+  const onDesktop = async (page) => {
     await page.locator('#prompt').fill('A paper crane on a windowsill, soft light');
-    await until('previews on the gpus', async () => (await page.locator('#gpus article .screen img').count()) >= 3, 60_000);
-    const loaded = () => page.locator('#gallery img').first().evaluate((image) => image.complete && image.naturalWidth > 0);
-    await page.locator('#gallery img').first().waitFor({ state: 'attached' });
-    if (await page.locator('#gallery').isVisible()) await until('the gallery', loaded);
+    await page.locator('#prompt').blur();
+    const seen = page.locator('#gallery img').first();
+    await until('the gallery', () => seen.evaluate((image) => image.complete && image.naturalWidth > 0));
+    await atWork(page);
   };
   const desktop = { width: 1440, height: 1240 };
-  await shoot('desktop-dark', { ...desktop, colorScheme: 'dark' }, atWork);
-  await shoot('desktop-light', { ...desktop, colorScheme: 'light' }, atWork);
+  await shoot('desktop-dark', { ...desktop, colorScheme: 'dark' }, onDesktop);
+  await shoot('desktop-light', { ...desktop, colorScheme: 'light' }, onDesktop);
   await shoot('phone', { width: 390, height: 844, colorScheme: 'dark' }, async (page) => {
     await page.locator('nav a[href="#gpus"]').click();
-    await until('previews on the gpus', async () => (await page.locator('#gpus article .screen img').count()) >= 3, 60_000);
+    await atWork(page);
   });
 } finally {
   await browser.close();
