@@ -82,15 +82,20 @@ class EventStream:
     """Server-sent events, read in the test's own thread; every event seen so far is kept."""
 
     def __init__(self, port, last_event_id=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20 * PATIENCE)
+        self.port = port
+        self.seen = []
+        self.last_event_id = last_event_id
+        self.connect()
+
+    def connect(self):
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20 * PATIENCE)
         headers = {"Accept": "text/event-stream"}
-        if last_event_id is not None:
-            headers["Last-Event-ID"] = str(last_event_id)
+        if self.last_event_id is not None:
+            headers["Last-Event-ID"] = str(self.last_event_id)
         self.connection.request("GET", "/api/v1/events", headers=headers)
         self.response = self.connection.getresponse()
         assert self.response.status == 200, self.response.read()
         assert self.response.headers["Content-Type"].startswith("text/event-stream")
-        self.seen = []
 
     def __enter__(self):
         return self
@@ -106,12 +111,18 @@ class EventStream:
         while True:
             line = self.response.readline()
             if not line:
-                raise EOFError("the server closed the event stream")
+                # The server drops who reads too slowly; like a browser, come back where it stopped.
+                self.connection.close()
+                self.connect()
+                data = []
+                continue
             text = line.decode().rstrip("\r\n")
             if text.startswith("data:"):
                 data.append(text[5:].lstrip(" "))
             elif not text and data:
                 event = json.loads("\n".join(data))
+                if event["seq"] is not None:
+                    self.last_event_id = event["seq"]
                 self.seen.append(event)
                 return event
 

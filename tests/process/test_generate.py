@@ -116,7 +116,7 @@ def test_unipc_becomes_dpmpp_2m_with_one_warning(tmp_path):
     assert (result.stderr + result.stdout).count("UniPC") >= 1
 
 
-@pytest.mark.parametrize("command", [["version"], ["models"], ["profiles"], ["gpus"], ["config", "--print"], ["doctor"]])
+@pytest.mark.parametrize("command", [["version"], ["models", "list"], ["gpus"], ["config", "--print"], ["doctor"]])
 def test_commands_that_need_no_server(tmp_path, command):
     """They answer without opening a port and without a server's folder."""
     with socket.socket() as listener:
