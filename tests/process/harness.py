@@ -257,7 +257,9 @@ class Server:
 
     def wait_for_jobs(self, ids, states=ENDED, seconds=60):
         with self.events() as stream:
-            return stream.wait_for_jobs(ids, states, seconds)
+            stream.next()  # the snapshot: what ends from here on is told; it lists the latest ended jobs only
+            jobs = {job["id"]: job for job in self.jobs(state=",".join(states)) if job["id"] in set(ids)}
+            return {**stream.wait_for_jobs(set(ids) - set(jobs), states, seconds), **jobs}
 
     # Files -----------------------------------------------------------------------------------------------------
 
