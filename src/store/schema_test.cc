@@ -178,7 +178,7 @@ TEST_F(SchemaTest, AReadOnlyDirectoryIsPermissionDenied) {
   const Error error = refusal();
   ::chmod(directory_.path().c_str(), 0700);
   EXPECT_EQ(error.code, ErrorCode::permission_denied);
-  EXPECT_THAT(error.message, AllOf(HasSubstr(file_.native()), HasSubstr("writable for this user")));
+  EXPECT_THAT(error.message, AllOf(HasSubstr(directory_.path().native()), HasSubstr("make it writable for this user")));
 }
 
 }  // namespace

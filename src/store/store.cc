@@ -1,6 +1,9 @@
 #include "store/store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <system_error>
 #include <thread>
@@ -24,12 +27,14 @@ constexpr const char* kWriterPragmas =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; "
     "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384;";
 
+// SQLite would say only that it cannot open a file there.
 Result<> make_directory(const std::filesystem::path& directory) {
   std::error_code code;
   std::filesystem::create_directories(directory, code);
-  if (!code) return {};
-  Error why = system_error(format("cannot create the data directory {}", directory.native()), code.value());
-  why.message += "; choose another with --data, or make its parent writable for this user";
+  if (!code && ::access(directory.c_str(), W_OK | X_OK) == 0) return {};
+  const std::string what = format("cannot {} the data directory {}", code ? "create" : "write in", directory.native());
+  Error why = system_error(what, code ? code.value() : errno);
+  why.message += "; make it writable for this user, or choose another with --data";
   return fail(std::move(why));
 }
 

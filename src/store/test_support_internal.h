@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/check.h"
 #include "base/format.h"
 #include "control/ports.h"
 #include "store/store.h"
@@ -16,7 +17,8 @@ class TemporaryDirectory {
  public:
   TemporaryDirectory() {
     std::string pattern = (std::filesystem::temp_directory_path() / "pixelfleet_store_XXXXXX").native();
-    path_ = ::mkdtemp(pattern.data());
+    CHECK(::mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
   }
   ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
