@@ -69,9 +69,9 @@ TEST_F(Pool, ReportsAPictureThatCannotBeWritten) {
 TEST_F(Pool, RefusesPixelsThatDoNotFitTheirSize) {
   open(scratch_ / "out");
   auto request = sample_request();
-  RgbImage short_of_a_row = gradient(64, 64);
-  short_of_a_row.data.resize(short_of_a_row.data.size() - 3);
-  request.pixels = std::make_shared<OwnedPixels>(std::move(short_of_a_row));
+  RgbImage short_of_a_pixel = gradient(64, 64);
+  for (int i = 0; i < 3; ++i) short_of_a_pixel.data.pop_back();
+  request.pixels = std::make_shared<OwnedPixels>(std::move(short_of_a_pixel));
   pool_->write_picture(std::move(request));
   const auto messages = inbox_.wait_for(1);
   ASSERT_EQ(messages.size(), 1u);
