@@ -704,7 +704,7 @@ export interface components {
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
             counts: components["schemas"]["Counts"];
-            /** @description Every job that has not ended and the last 50 that have, newest first. */
+            /** @description The running jobs (at most 200), the newest waiting ones (at most 500) and the last 50 that ended, newest first. */
             jobs: components["schemas"]["Job"][];
             /** @description The latest 60. */
             images: components["schemas"]["Image"][];
@@ -716,7 +716,7 @@ export interface components {
          * @description Durable events are numbered without gaps across restarts; lossy ones have seq null and may be skipped.
          *     Readers ignore types they do not know.
          */
-        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["CountsEvent"];
+        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["WorkerLoadingEvent"] | components["schemas"]["CountsEvent"];
         SnapshotEvent: {
             /** Format: int64 */
             seq: number;
@@ -815,8 +815,11 @@ export interface components {
              * @description Unix milliseconds.
              */
             at: number;
+            /** @description One gpu, or the complete list. */
             data: {
-                gpu: components["schemas"]["Gpu"];
+                gpu?: components["schemas"]["Gpu"];
+                gpus?: components["schemas"]["Gpu"][];
+                telemetry?: components["schemas"]["Telemetry"];
             };
         };
         ModelsChangedEvent: {
@@ -892,6 +895,25 @@ export interface components {
             at: number;
             data: {
                 gpus: components["schemas"]["Gpu"][];
+                telemetry?: components["schemas"]["Telemetry"];
+            };
+        };
+        WorkerLoadingEvent: {
+            seq: null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "worker.loading";
+            /**
+             * Format: int64
+             * @description Unix milliseconds.
+             */
+            at: number;
+            data: {
+                gpu: string;
+                model: string;
+                ratio: number;
             };
         };
         CountsEvent: {
