@@ -23,14 +23,7 @@ export type SettingsChange = Schemas['SettingsChange'];
 export type Counts = Schemas['Counts'];
 export type Server = Schemas['Server'];
 export type Snapshot = Schemas['Snapshot'];
-/** How far a model is on its way into a gpu; lossy. */
-export interface LoadingMessage {
-  type: 'worker.loading';
-  seq: null;
-  at: number;
-  data: { gpu: string; model: string; ratio: number };
-}
-export type Message = Schemas['EventEnvelope'] | LoadingMessage;
+export type Message = Schemas['EventEnvelope'];
 export type FieldError = Schemas['FieldError'];
 export type Problem = Schemas['Problem'];
 

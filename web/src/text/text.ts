@@ -144,6 +144,7 @@ export const text = {
     position: (n: number) => `#${n} in line`,
     next: 'Next',
     more: (n: number) => `and ${n} more in line`,
+    ahead: (n: number) => `${n} earlier in line are not listed here`,
     cancel: (id: number) => `Cancel job ${id}`,
     cancelling: 'Cancelling',
     cancel_failed: (id: number, why: string) => `Job ${id} was not cancelled: ${why}`,
