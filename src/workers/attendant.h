@@ -10,9 +10,12 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "control/ports.h"
 #include "ipc/channel.h"
@@ -29,8 +32,11 @@ class Attendant {
   using Time = std::chrono::steady_clock::time_point;
   enum class State { starting, loading, ready, running, leaving, killed, stuck, gone };
 
+  // Called on any thread when nobody holds the pixels of a picture any more.
+  using PixelsReleased = std::function<void(ChunkId chunk, int index)>;
+
   Attendant(control::WorkerSpec spec, Process process, const SupervisorOptions& options, control::Inbox& inbox,
-            Time now);
+            PixelsReleased pixels_released, Time now);
 
   // What the supervisor's thread watches. Socket and output are -1 once they are of no more use.
   int socket() const { return channel_.fd(); }
@@ -46,6 +52,7 @@ class Attendant {
 
   void run(const control::ChunkRequest& request, Time now);
   void cancel(ChunkId chunk, Time now);
+  // Of a picture that was taken, or whose pixels were released; the second word about it changes nothing.
   void acknowledge(ChunkId chunk, int index, Time now);
   void stop(Time now);
 
@@ -79,6 +86,7 @@ class Attendant {
   void send(const protocol::ToWorker& order, Time now);
   void flush(Time now);
   void note_movement(Time now);
+  bool is_held_back() const { return std::ssize(unacknowledged_) >= protocol::kMaxUnacknowledged; }
   std::chrono::milliseconds silence_limit() const;
   Doing doing() const;
   std::string label() const;  // "worker 7 (demo-city on virtual-0)"
@@ -93,6 +101,7 @@ class Attendant {
   const control::WorkerSpec spec_;
   const SupervisorOptions& options_;
   control::Inbox& inbox_;
+  const PixelsReleased pixels_released_;
 
   Process process_;
   ipc::Channel channel_;
@@ -107,7 +116,7 @@ class Attendant {
   control::Capabilities capabilities_;
 
   std::optional<Chunk> chunk_;
-  int unacknowledged_ = 0;
+  std::set<std::pair<ChunkId, int>> unacknowledged_;
   Time moved_at_;  // the last sign of progress
   Phase phase_ = Phase::load;
   int step_ = -1;

@@ -41,6 +41,33 @@ struct StopOrder {
 struct QuitOrder {};
 using Order = std::variant<control::WorkerSpec, control::ChunkRequest, CancelOrder, AckOrder, StopOrder, QuitOrder>;
 
+// Orders from any thread to the supervisor's. Pictures may outlive the supervisor and then talk to nobody.
+class Orders {
+ public:
+  explicit Orders(UniqueFd wake) : wake_(std::move(wake)) {}
+
+  void put(Order order) {
+    {
+      MutexLock lock(mutex_);
+      orders_.push_back(std::move(order));
+    }
+    const std::uint64_t one = 1;
+    CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
+  }
+  std::deque<Order> take() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t size = read(wake_.get(), &count, sizeof(count));  // would block: nothing was put
+    MutexLock lock(mutex_);
+    return std::exchange(orders_, {});
+  }
+  int fd() const { return wake_.get(); }
+
+ private:
+  const UniqueFd wake_;
+  Mutex mutex_;
+  std::deque<Order> orders_ GUARDED_BY(mutex_);
+};
+
 // Which of a worker's descriptors an epoll event is about; the worker's id stands above it.
 enum class Source : std::uint64_t { socket = 0, output = 1, exit = 2, orders = 3 };
 
@@ -51,20 +78,23 @@ std::uint64_t key(WorkerId worker, Source source) {
 class RealSupervisor final : public Supervisor {
  public:
   RealSupervisor(SupervisorOptions options, control::Inbox& inbox, UniqueFd epoll, UniqueFd wake)
-      : options_(std::move(options)), inbox_(inbox), epoll_(std::move(epoll)), wake_(std::move(wake)) {
-    watch(wake_.get(), EPOLLIN, key(WorkerId(), Source::orders));
+      : options_(std::move(options)),
+        inbox_(inbox),
+        epoll_(std::move(epoll)),
+        orders_(std::make_shared<Orders>(std::move(wake))) {
+    watch(orders_->fd(), EPOLLIN, key(WorkerId(), Source::orders));
     thread_ = std::thread([this] { run_loop(); });
   }
   ~RealSupervisor() override {
-    put(QuitOrder{});
+    orders_->put(QuitOrder{});
     thread_.join();
   }
 
-  void start(const control::WorkerSpec& spec) override { put(spec); }
-  void run(const control::ChunkRequest& request) override { put(request); }
-  void cancel(WorkerId worker, ChunkId chunk) override { put(CancelOrder{worker, chunk}); }
-  void image_taken(WorkerId worker, ChunkId chunk, int index) override { put(AckOrder{worker, chunk, index}); }
-  void stop(WorkerId worker) override { put(StopOrder{worker}); }
+  void start(const control::WorkerSpec& spec) override { orders_->put(spec); }
+  void run(const control::ChunkRequest& request) override { orders_->put(request); }
+  void cancel(WorkerId worker, ChunkId chunk) override { orders_->put(CancelOrder{worker, chunk}); }
+  void image_taken(WorkerId worker, ChunkId chunk, int index) override { orders_->put(AckOrder{worker, chunk, index}); }
+  void stop(WorkerId worker) override { orders_->put(StopOrder{worker}); }
 
   std::vector<WorkerProcess> processes() const override {
     MutexLock lock(mutex_);
@@ -76,15 +106,6 @@ class RealSupervisor final : public Supervisor {
     Attendant attendant;
     bool writable_watched = false;
   };
-
-  void put(Order order) {
-    {
-      MutexLock lock(mutex_);
-      orders_.push_back(std::move(order));
-    }
-    const std::uint64_t one = 1;
-    CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
-  }
 
   void run_loop() {
     while (true) {
@@ -111,11 +132,7 @@ class RealSupervisor final : public Supervisor {
 
   void dispatch(const epoll_event& event, Time now) {
     const auto source = static_cast<Source>(event.data.u64 & 3);
-    if (source == Source::orders) {
-      std::uint64_t count = 0;
-      CHECK(read(wake_.get(), &count, sizeof(count)) == sizeof(count));
-      return;
-    }
+    if (source == Source::orders) return;  // they are carried out in every round
     const auto found = workers_.find(WorkerId(static_cast<std::int64_t>(event.data.u64 >> 2)));
     if (found == workers_.end()) return;
     Attendant& attendant = found->second.attendant;
@@ -129,12 +146,7 @@ class RealSupervisor final : public Supervisor {
   }
 
   void carry_out_orders(Time now) {
-    std::deque<Order> orders;
-    {
-      MutexLock lock(mutex_);
-      orders.swap(orders_);
-    }
-    for (Order& order : orders) {
+    for (Order& order : orders_->take()) {
       std::visit([&](auto& o) { carry_out(o, now); }, order);
     }
   }
@@ -185,8 +197,11 @@ class RealSupervisor final : public Supervisor {
                  process.error().message);
       return inbox_.post(control::WorkerIsGone{spec.id, {"engine_error", process.error().message, {}}, false});
     }
-    const auto [place, added] =
-        workers_.try_emplace(spec.id, Watched{Attendant(spec, *std::move(process), options_, inbox_, now)});
+    auto pixels_released = [orders = orders_, worker = spec.id](ChunkId chunk, int index) {
+      orders->put(AckOrder{worker, chunk, index});
+    };
+    const auto [place, added] = workers_.try_emplace(
+        spec.id, Watched{Attendant(spec, *std::move(process), options_, inbox_, std::move(pixels_released), now)});
     const Attendant& attendant = place->second.attendant;
     watch(attendant.socket(), EPOLLIN, key(spec.id, Source::socket));
     watch(attendant.output(), EPOLLIN, key(spec.id, Source::output));
@@ -269,7 +284,7 @@ class RealSupervisor final : public Supervisor {
   const SupervisorOptions options_;
   control::Inbox& inbox_;
   const UniqueFd epoll_;
-  const UniqueFd wake_;
+  const std::shared_ptr<Orders> orders_;
 
   // The thread's own.
   std::map<WorkerId, Watched> workers_;
@@ -278,7 +293,6 @@ class RealSupervisor final : public Supervisor {
   bool changed_ = false;
 
   mutable Mutex mutex_;
-  std::deque<Order> orders_ GUARDED_BY(mutex_);
   std::vector<WorkerProcess> processes_ GUARDED_BY(mutex_);
 
   std::thread thread_;  // last: it uses all of the above
@@ -289,7 +303,7 @@ class RealSupervisor final : public Supervisor {
 Result<std::unique_ptr<Supervisor>> make_supervisor(SupervisorOptions options, control::Inbox& inbox) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail(system_error("creating an epoll instance", errno));
-  UniqueFd wake(eventfd(0, EFD_CLOEXEC));
+  UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return fail(system_error("creating an eventfd", errno));
   return std::unique_ptr<Supervisor>(
       std::make_unique<RealSupervisor>(std::move(options), inbox, std::move(epoll), std::move(wake)));

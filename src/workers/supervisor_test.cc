@@ -88,8 +88,9 @@ TEST(RealWorker, WaitsWhileTwoPicturesAreNotTakenAndCanBeCancelledThen) {
   TestFleet fleet(synthetic_options());
   const WorkerId worker = fleet.start_ready("demo-landscape", demo());
   const ChunkId chunk = fleet.run(worker, 5);
-  ASSERT_TRUE(fleet.inbox().take<ImageArrived>(worker));
-  ASSERT_TRUE(fleet.inbox().take<ImageArrived>(worker));
+  const auto first = fleet.inbox().take<ImageArrived>(worker);
+  const auto second = fleet.inbox().take<ImageArrived>(worker);
+  ASSERT_TRUE(first && second);
   fleet.supervisor().cancel(worker, chunk);
   const auto over = fleet.inbox().take<ChunkIsOver>(worker);
   ASSERT_TRUE(over);
@@ -101,12 +102,32 @@ TEST(RealWorker, SendsTheNextPictureOnceOneIsTaken) {
   TestFleet fleet(synthetic_options());
   const WorkerId worker = fleet.start_ready("demo-landscape", demo());
   const ChunkId chunk = fleet.run(worker, 3);
-  ASSERT_TRUE(fleet.inbox().take<ImageArrived>(worker));
-  ASSERT_TRUE(fleet.inbox().take<ImageArrived>(worker));
+  const auto first = fleet.inbox().take<ImageArrived>(worker);
+  const auto second = fleet.inbox().take<ImageArrived>(worker);
+  ASSERT_TRUE(first && second);
   fleet.supervisor().image_taken(worker, chunk, 0);
   const auto third = fleet.inbox().take<ImageArrived>(worker);
   ASSERT_TRUE(third);
   EXPECT_EQ(third->index, 2);
+}
+
+TEST(RealWorker, CountsAPictureThatNobodyHoldsAnyMoreAsTaken) {
+  TestFleet fleet(synthetic_options());
+  const WorkerId worker = fleet.start_ready("demo-landscape", demo());
+  fleet.run(worker, 6);
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(fleet.inbox().take<ImageArrived>(worker)) << i;
+  EXPECT_EQ(fleet.inbox().take<ChunkIsOver>(worker)->outcome, "done");
+}
+
+TEST(RealWorker, PicturesOutliveTheirSupervisor) {
+  std::vector<ImageArrived> images;
+  {
+    TestFleet fleet(synthetic_options());
+    const WorkerId worker = fleet.start_ready("demo-landscape", demo());
+    fleet.run(worker, 1);
+    images.push_back(*fleet.inbox().take<ImageArrived>(worker));
+  }
+  EXPECT_EQ(images[0].pixels->bytes().size(), 64u * 64 * 3);
 }
 
 TEST(RealWorker, ReportsAMissingPluginInWords) {
