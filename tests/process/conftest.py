@@ -1,6 +1,8 @@
 """Fixtures of the process tests: servers that are stopped, and whose death is noticed, whatever a test does."""
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -64,16 +66,9 @@ def real_engine():
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(real_engine):
-    """A checkpoint of random weights that the engine accepts, made once and kept in build/."""
-    import subprocess
-    import sys
-
-    folder = ROOT / "build" / "test-models"
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"checkpoint": ("sd1old", folder / "tiny-sd1.safetensors"), "taesd": ("taesd", folder / "tiny-taesd.safetensors")}
-    for kind, path in parts.values():
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            subprocess.run([sys.executable, ROOT / "tests/tools/tiny_sd.py", kind, partial], check=True)
-            partial.rename(path)
-    return {role: path for role, (_, path) in parts.items()}
+    """A checkpoint of random weights that the engine accepts, made once for all builds."""
+    folder = ROOT / "build" / "engine" / "checkpoints"
+    paths = {"checkpoint": folder / "sd1old.safetensors", "taesd": folder / "taesd.safetensors"}
+    for path in paths.values():
+        subprocess.run([sys.executable, ROOT / "tests/tools/tiny_sd.py", path.stem, path, "--keep"], check=True)
+    return paths
