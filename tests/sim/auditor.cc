@@ -463,8 +463,9 @@ void Auditor::check_no_idle_gpu_with_work() {
       if (row.state != JobState::queued || row.known == Row::Known::no || !row.fresh()) continue;
       if (!policy_.multi_gpu && &row != first) continue;
       if (!can_take(gpus_.at(uuid), row)) continue;
+      const ModelKey& model = row.facts.model;
       const bool resident = std::any_of(processes_.begin(), processes_.end(), [&](const auto& entry) {
-        return entry.second.gpu == uuid && entry.second.model == row.facts.model;
+        return entry.second.gpu == uuid && entry.second.model == model;
       });
       const bool may_have_a_load = row.facts.pin.has_value() || loads.contains(row.facts.model);
       if (resident) {
