@@ -42,6 +42,12 @@ bool held_by_scheduler(const Job& job) {
          (job.held_reason == HeldReason::no_gpu || job.held_reason == HeldReason::model_disabled);
 }
 
+// A picture of one colour that is not black (the engine's plug-in refuses that) may be meant, but rarely is.
+bool is_one_colour(const Pixels& pixels) {
+  const auto bytes = pixels.bytes();
+  return bytes.size() >= 3 && std::equal(bytes.begin() + 3, bytes.end(), bytes.begin());
+}
+
 // Ends of workers that say nothing about the job they had at hand.
 bool nobodys_fault(const std::string& code) { return code == "cancelled" || code == "recycled" || code == "gpu_stuck"; }
 
@@ -232,6 +238,12 @@ void Loop::handle(ImageArrived& message) {
   if (chunk == chunks_.end() || worker == workers_.end() || chunk->second.worker != message.worker) return;
   OpenJob* open = ledger_.find(chunk->second.job);
   if (open == nullptr || message.index < 0 || message.index >= open->job.requested.count) return;
+  if (message.pixels && is_one_colour(*message.pixels)) {
+    log::warn("control",
+              "picture {} of job {} is of one single colour: half-precision overflow does this; try a lower "
+              "cfg_scale or another VAE",
+              message.index + 1, open->job.id.value);
+  }
   const CatalogPtr catalog = this->catalog();
   const Model* model = catalog->find_model(open->job.settings.model);
   PictureRequest request;

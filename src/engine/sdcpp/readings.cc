@@ -33,7 +33,9 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-bool is_constant(const std::vector<std::uint8_t>& rgb) { return std::equal(rgb.begin() + 3, rgb.end(), rgb.begin()); }
+bool is_black(const std::vector<std::uint8_t>& rgb) {
+  return std::all_of(rgb.begin(), rgb.end(), [](std::uint8_t value) { return value == 0; });
+}
 
 std::vector<std::uint8_t> enlarged(const sd_image_t& from, std::uint32_t factor) {
   const std::uint32_t width = from.width * factor, height = from.height * factor;

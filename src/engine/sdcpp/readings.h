@@ -19,8 +19,8 @@ bool mentions_memory(const std::vector<std::string>& lines);
 // "stable-diffusion.cpp:858  - message\n" without the place and the line end.
 std::string_view trimmed(std::string_view text);
 
-// A picture of one colour is what comes out after an overflow: the library calls it a success.
-bool is_constant(const std::vector<std::uint8_t>& rgb);
+// An all-black picture is what not-a-number looks like: the library calls it a success.
+bool is_black(const std::vector<std::uint8_t>& rgb);
 
 // RGB8 of `factor` times the size. Latent-sized previews are tiny; linear interpolation makes them pleasant to look at.
 std::vector<std::uint8_t> enlarged(const sd_image_t& from, std::uint32_t factor);

@@ -355,7 +355,7 @@ struct PfEngine {
       image.width = first.width;
       image.height = first.height;
       pixels.assign(first.data, first.data + std::size_t{3} * first.width * first.height);
-      if (sdcpp::is_constant(pixels)) return "a picture of one single colour";
+      if (sdcpp::is_black(pixels)) return "a black picture";
       return {};
     }();
     if (output.images != nullptr) {
