@@ -36,12 +36,6 @@ scheduler::Engine engine_of(const Model& model) {
   return model.engine == "synthetic" ? scheduler::Engine::synthetic : scheduler::Engine::sdcpp;
 }
 
-// Held by the scheduler's own finding, which it makes again after a restart.
-bool held_by_scheduler(const Job& job) {
-  return job.state == JobState::held &&
-         (job.held_reason == HeldReason::no_gpu || job.held_reason == HeldReason::model_disabled);
-}
-
 // A picture of one colour that is not black (the engine's plug-in refuses that) may be meant, but rarely is.
 bool is_one_colour(const Pixels& pixels) {
   const auto bytes = pixels.bytes();
@@ -108,8 +102,8 @@ void Loop::feed_waiting_jobs() {
   for (const JobId id : std::exchange(waiting_jobs_, {})) {
     OpenJob* open = ledger_.find(id);
     if (open == nullptr) continue;
-    // A restart finds jobs that ran, or that were held for a reason which may be gone: they queue again.
-    if (open->job.state == JobState::running || held_by_scheduler(open->job)) {
+    // A restart finds jobs that ran: they queue again.
+    if (open->job.state == JobState::running) {
       change(ledger_.set_state(*open, JobState::queued, {}, {}, open->job.worker_deaths, now_));
       tell_job("job.updated", open->job);
     }
@@ -317,16 +311,17 @@ void Loop::handle(PreviewEncoded& message) {
 }
 
 void Loop::handle(GpusSeen& message) {
-  const std::vector<Gpu> before = std::exchange(gpus_, std::move(message.gpus));
-  const auto contains = [](const std::vector<Gpu>& gpus, const Gpu& gpu) {
-    return std::find(gpus.begin(), gpus.end(), gpu) != gpus.end();
-  };
+  const std::vector<Gpu> before = gpus_;
+  // One by one: what the scheduler orders after each loss may still name a gpu whose loss comes next.
   for (const Gpu& gpu : before) {
-    const bool still = std::any_of(gpus_.begin(), gpus_.end(), [&](const Gpu& g) { return g.uuid == gpu.uuid; });
-    if (!still) step(scheduler::GpuLost{gpu.uuid});
+    const auto same = [&](const Gpu& other) { return other.uuid == gpu.uuid; };
+    if (std::any_of(message.gpus.begin(), message.gpus.end(), same)) continue;
+    step(scheduler::GpuLost{gpu.uuid});
+    std::erase_if(gpus_, same);
   }
+  gpus_ = std::move(message.gpus);
   for (const Gpu& gpu : gpus_) {
-    if (!contains(before, gpu)) step(scheduler::GpuArrived{gpu});
+    if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
   }
   if (!std::exchange(gpus_known_, true)) feed_waiting_jobs();
   if (before != gpus_) tell_gpus("gpu.changed");
@@ -343,19 +338,20 @@ void Loop::handle(TelemetryChanged& message) {
 }
 
 void Loop::handle(CatalogChanged& message) {
-  CatalogPtr before;
+  const CatalogPtr before = catalog();
+  const auto usable = [](const Model* model) { return model != nullptr && model->state == ModelState::installed; };
+  // With the old catalogue in place: what the scheduler orders after one model is forgotten may still name the next.
+  for (const Model& model : before->models) {
+    if (!usable(message.catalog->find_model(model.key))) step(scheduler::ModelForgotten{model.key});
+  }
   {
     MutexLock lock(published_mutex_);
-    before = std::exchange(catalog_, message.catalog);
+    catalog_ = message.catalog;
   }
-  const auto usable = [](const Model* model) { return model != nullptr && model->state == ModelState::installed; };
   for (const Model& model : message.catalog->models) {
     if (usable(&model)) step(scheduler::ModelKnown{{model.key, engine_of(model), model.memory_bytes}});
   }
   if (before == message.catalog) return;
-  for (const Model& model : before->models) {
-    if (!usable(message.catalog->find_model(model.key))) step(scheduler::ModelForgotten{model.key});
-  }
   Json models = Json::array();
   for (const Model& model : message.catalog->models) models.push_back(to_json(model));
   const Model* first = message.catalog->default_model();

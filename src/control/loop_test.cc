@@ -307,6 +307,27 @@ TEST_F(LoopTest, ARestartQueuesRunningJobsAgainAndMakesOnlyWhatIsMissing) {
   EXPECT_EQ(workers.requests[0].items[0].seed, 11);
 }
 
+TEST_F(LoopTest, SeveralGpusMayVanishAtOnce) {
+  open();
+  const Gpu first{"virtual-0", 0, "V", GpuKind::virtual_gpu, 24LL << 30};
+  const Gpu second{"virtual-1", 1, "V", GpuKind::virtual_gpu, 24LL << 30};
+  turn(GpusSeen{{first, second}});
+  ASSERT_TRUE(submit());
+  turn(GpusSeen{{}});
+  EXPECT_EQ(loop->live()->counts.held, 1);
+  turn(GpusSeen{{first, second}});
+  EXPECT_EQ(loop->live()->counts.held, 0);
+}
+
+TEST_F(LoopTest, JobsOfAForgottenModelWaitUntilItIsBack) {
+  open_with_gpu();
+  ASSERT_TRUE(submit());
+  turn(CatalogChanged{std::make_shared<Catalog>()});
+  EXPECT_EQ(loop->live()->counts.held, 1);
+  turn(CatalogChanged{demo_catalog()});
+  EXPECT_EQ(loop->live()->counts.held, 0);
+}
+
 TEST_F(LoopTest, DurableSettingsWinOverConfiguredOnesKeyByKey) {
   store.restored.settings = {{"multi_gpu.max_gpus", "2"}};
   open();
