@@ -131,6 +131,7 @@ Result<> RunningServer::Parts::open_http(const Config& config) {
   options.output_directory = std::filesystem::absolute(config.output_directory);
   options.allowed_hosts = config.allowed_hosts;
   options.token = token;
+  if (config.insecure_no_token) options.without_token = http::WithoutToken::serve_everyone;
   options.version = kVersion;
   options.instance_id = config.instance_id;
   auto started = http::Server::start(options, *loop, *store);
