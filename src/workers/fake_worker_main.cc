@@ -33,6 +33,12 @@ using namespace protocol;
   while (true) pause();
 }
 
+// By the signal itself: a sanitizer would turn it into an exit code.
+void crash() {
+  signal(SIGSEGV, SIG_DFL);
+  raise(SIGSEGV);
+}
+
 class FakeWorker {
  public:
   FakeWorker(UniqueFd socket, std::string fault) : channel_(std::move(socket)), fault_(std::move(fault)) {}
@@ -59,7 +65,7 @@ class FakeWorker {
 
   void load() {
     say(LoadProgress{0.5});
-    if (is("crash at load")) raise(SIGSEGV);
+    if (is("crash at load")) crash();
     if (is("hang at load")) wait_forever();
     if (is("load failed")) {
       say(LoadFailed{{"model_unreadable", "the checkpoint is truncated", {"error: tensor 7 is missing"}}});
@@ -99,7 +105,7 @@ class FakeWorker {
   }
 
   void misbehave_at_step(const Run& run, const Run::Image& image) {
-    if (is("crash at step")) raise(SIGSEGV);
+    if (is("crash at step")) crash();
     if (is("stops at step")) raise(SIGSTOP);
     if (is("ignores cancel") || is("kill only")) wait_forever();
     if (is("garbage frame")) raw("this is not JSON");
@@ -134,7 +140,7 @@ class FakeWorker {
       char* const arguments[] = {program, seconds, nullptr};
       pid_t pid = 0;
       posix_spawn(&pid, program, nullptr, nullptr, arguments, environ);
-      raise(SIGSEGV);
+      crash();
     }
   }
 
@@ -161,7 +167,7 @@ class FakeWorker {
     say(header, memory->get());
     ++unacknowledged_;
     if (is("image twice")) say(header, memory->get());
-    if (is("crash after the first image")) raise(SIGSEGV);
+    if (is("crash after the first image")) crash();
     if (is("exits in the middle of an image")) _exit(0);
   }
 
