@@ -327,16 +327,18 @@ Json to_json(const Job& job) {
 }
 
 Json to_json(const Image& image) {
-  const bool published = image.state == ImageState::published;
+  const bool published = image.state == ImageState::published && image.published_at;
   const std::string base = format("/api/v1/images/{}", image.id.value);
+  // Answers are cached for ever; the version keeps a browser from showing pictures of an earlier data directory.
+  const std::string version = published ? format("?v={}", to_unix_ms(*image.published_at)) : "";
   return {{"id", image.id.value},
           {"job_id", image.job_id.value},
           {"index", image.index},
           {"state", name(image.state)},
           {"seed", image.seed},
           {"path", image.path},
-          {"url", base + "/file"},
-          {"thumbnail_url", base + "/thumbnail"},
+          {"url", base + "/file" + version},
+          {"thumbnail_url", base + "/thumbnail" + version},
           {"width", published ? Json(image.effective.width) : Json(nullptr)},
           {"height", published ? Json(image.effective.height) : Json(nullptr)},
           {"bytes", published ? Json(image.bytes) : Json(nullptr)},

@@ -57,7 +57,7 @@ const state = {
   gpus: Array.from({ length: scene === 'empty' ? 1 : 4 }, (_, index) => ({
     uuid: `VIRTUAL-0000000${index}-24GiB`, index, name: 'Virtual GPU 24 GiB', kind: 'virtual', state: 'idle',
     memory_total_bytes: 24 * kGiB, memory_used_bytes: 0.4 * kGiB, memory_free_bytes: 23.6 * kGiB,
-    utilization_ratio: 0, temperature_celsius: 38 + index, power_watts: 55, resident_models: [], job: null, selected: true,
+    utilization_ratio: 0, temperature_celsius: 38 + index, power_watts: 55, resident_models: [], job: null,
   })),
 };
 let nextJob = 1;

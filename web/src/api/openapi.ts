@@ -630,8 +630,6 @@ export interface components {
             resident_models: string[];
             /** Format: int64 */
             job: number | null;
-            /** @description Whether jobs may run on it now. */
-            selected: boolean;
         };
         Telemetry: {
             /** @enum {string} */

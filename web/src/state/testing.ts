@@ -80,7 +80,6 @@ export function makeGpu(index: number, change: Partial<Gpu> = {}): Gpu {
     power_watts: null,
     resident_models: [],
     job: null,
-    selected: true,
     ...change,
   };
 }
