@@ -98,11 +98,18 @@ TEST(SseTest, LossyEventsHaveNoNumber) {
   Running running;
   SseClient client(running.port());
   client.next();
-  running.service.emit("job.updated", job_event(1));
-  ASSERT_EQ(client.next()["seq"], 1);  // it follows now
-  running.service.emit_lossy("counts", "{}");
-  EXPECT_TRUE(client.next()["seq"].is_null());
-  EXPECT_EQ(client.last_id, "");
+  // A stream that is still catching up from the store gets no lossy events: go on until one comes.
+  for (int seq = 1; seq <= 100; ++seq) {
+    running.service.emit_lossy("counts", "{}");
+    running.service.emit("job.updated", job_event(seq));
+    const Json event = client.next();
+    if (event["seq"] == seq) continue;
+    EXPECT_TRUE(event["seq"].is_null());
+    EXPECT_EQ(event["type"], "counts");
+    EXPECT_EQ(client.last_id, "");
+    return;
+  }
+  FAIL() << "no lossy event came";
 }
 
 TEST(SseTest, ResumesAfterTheLastEventWithoutASnapshot) {
