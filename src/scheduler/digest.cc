@@ -23,6 +23,7 @@ std::string Scheduler::State::digest() const {
                    job.held ? name(*job.held) : "queued", name(job.priority), job.rank, job.owner, job.model,
                    job.pin.value_or("any"), job.worker_deaths);
     for (const int index : job.missing) text += format("{},", index);
+    if (job.wish == OpenJob::Wish::cancel) text += " cancel_requested";
     text += '\n';
   }
   return text;

@@ -32,6 +32,7 @@ struct JobFacts {
   std::vector<int> missing = {};
   int worker_deaths = 0;
   std::optional<HeldReason> held = {};  // user, paused ... : not to be started; no_gpu is the scheduler's own
+  bool cancel_requested = false;        // before a restart, while it ran: it ends at once
 };
 
 struct ModelFacts {

@@ -160,6 +160,14 @@ TEST_F(OneJobRuns, ARestartQueuesRunningJobsWithoutBlame) {
   EXPECT_THAT(rig.ready(2), Contains("StartChunk 2 worker 2 job 1 [1 2 3]"));
 }
 
+TEST_F(OneJobRuns, ARestartEndsARunningJobThatWasAskedToCancel) {
+  rig.cancel(1);
+  EXPECT_THAT(rig.give(ServerRestarted{}), ElementsAre("SetJobState 1 cancelled"));
+  EXPECT_THAT(rig.submit({.id = JobId{2}, .model = "a", .cancel_requested = true}),
+              ElementsAre("SetJobState 2 cancelled"))
+      << "as from its row";
+}
+
 TEST_F(OneJobRuns, TheStateAfterARestartIsTheStateRebuiltFromItsRows) {
   rig.made(1, 2);
   rig.published(1, 2);

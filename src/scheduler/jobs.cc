@@ -39,6 +39,7 @@ void Scheduler::State::on(const JobSubmitted& event) {
   job.state = facts.held ? JobState::held : JobState::queued;
   job.held = facts.held;
   job.worker_deaths = job.told_deaths = facts.worker_deaths;
+  if (facts.cancel_requested) job.wish = OpenJob::Wish::cancel;
   admit(std::move(job));
 }
 
@@ -47,6 +48,7 @@ void Scheduler::State::admit(OpenJob arrival) {
   if (!inserted) return;
   OpenJob& job = place->second;
   if (job.missing.empty()) return end(job, JobState::done);
+  if (job.wish == OpenJob::Wish::cancel) return end(job, JobState::cancelled);
   if (is_undecided()) select_gpus();
   // Refused at the door or never: a job that was accepted waits for the gpu it had in mind to come back.
   if (!job.held) {
@@ -203,6 +205,7 @@ void Scheduler::State::on(const ServerRestarted&) {
     again.state = job.state;
     again.held = job.held;
     again.worker_deaths = again.told_deaths = job.worker_deaths;
+    again.wish = job.wish;
     admit(std::move(again));
   }
 }

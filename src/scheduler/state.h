@@ -1,7 +1,7 @@
 // The scheduler's private state: one value, changed only inside step().
 //
 //   event                  job                                    gpu / worker                           file
-//   JobSubmitted           new -> queued | held | failed                                                 jobs.cc
+//   JobSubmitted           new -> queued | held | failed | cancelled (asked for before a restart)        jobs.cc
 //   JobHeld, JobReleased   queued <-> held                                                               jobs.cc
 //   JobCancelRequested     queued, held -> cancelled; running: waits for its chunk, then cancelled       jobs.cc
 //   ImagePublished         running -> done with the last one                                             jobs.cc
@@ -16,7 +16,7 @@
 //   GpuLost                running -> queued | cancelled          all of the gpu's workers -> gone       gpus.cc
 //   GpuArrived, PolicyChanged, ModelKnown, ModelForgotten
 //                          queued <-> held(no_gpu, model_disabled)  those out of place leave when idle   gpus.cc
-//   ServerRestarted        running -> queued                      all gone                               jobs.cc
+//   ServerRestarted        running -> queued | cancelled          all gone                               jobs.cc
 //
 // Invariants: a job is in `queue` exactly when its state is queued. A worker that is starting or running is its gpu's
 // `active` one. A starting worker is claimed by exactly one queued job; a load that nobody claims is stopped.
@@ -52,11 +52,11 @@ struct OpenJob {
   int told_deaths = 0;
 
   int worker_deaths = 0;
+  enum class Wish { run, cancel } wish = Wish::run;
 
   // What a restart forgets.
   std::optional<ChunkId> chunk;
   std::optional<WorkerId> load;  // the worker that starts for it
-  enum class Wish { run, cancel } wish = Wish::run;
   std::set<GpuUuid> avoid;
   std::int64_t more_than_bytes = -1;
   std::vector<std::string> evidence;

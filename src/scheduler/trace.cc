@@ -35,9 +35,9 @@ struct EventText {
   }
   std::string operator()(const ModelForgotten& e) const { return format("ModelForgotten {}", e.model); }
   std::string operator()(const JobSubmitted& e) const {
-    return format("JobSubmitted {} model {} {} rank {} pin {} held {} missing {}", e.job.id.value, e.job.model,
+    return format("JobSubmitted {} model {} {} rank {} pin {} held {} missing {}{}", e.job.id.value, e.job.model,
                   name(e.job.priority), e.job.rank, e.job.pin.value_or("any"), e.job.held ? name(*e.job.held) : "no",
-                  list(e.job.missing));
+                  list(e.job.missing), e.job.cancel_requested ? " cancel_requested" : "");
   }
   std::string operator()(const JobCancelRequested& e) const { return format("JobCancelRequested {}", e.job.value); }
   std::string operator()(const JobHeld& e) const { return format("JobHeld {} {}", e.job.value, name(e.reason)); }

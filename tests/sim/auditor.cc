@@ -27,6 +27,7 @@ JobFacts Auditor::facts_of(const Row& row) {
   facts.missing.assign(row.missing.begin(), row.missing.end());
   facts.worker_deaths = row.deaths;
   facts.held = row.state == JobState::held ? row.held : std::nullopt;
+  facts.cancel_requested = row.cancel == Row::Cancel::requested;
   return facts;
 }
 
@@ -41,7 +42,6 @@ void Auditor::restart() {
   for (auto& [id, row] : open_) {
     row.in_flight.clear();
     row.chunk.reset();
-    row.cancel = Row::Cancel::none;  // not durable until it has happened
     row.memory = Row::Memory::fine;
     row.known = Row::Known::no;
     if (row.state == JobState::running) row.state = JobState::queued;

@@ -185,6 +185,14 @@ TEST(PlantedBug, ARestartForgetsHolds) {
   EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("is held not, expected")));
 }
 
+TEST(PlantedBug, ARestartForgetsCancels) {
+  Options options;
+  options.distort_event = [](Event& event) {
+    if (auto* job = std::get_if<JobSubmitted>(&event)) job->job.cancel_requested = false;
+  };
+  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("waits though it was")));
+}
+
 TEST(PlantedBug, AnIdleGpuIsOverlooked) {
   Options options;
   options.distort_event = [](Event& event) {  // the scheduler believes in a smaller limit
