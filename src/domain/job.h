@@ -82,6 +82,9 @@ struct Job {
   std::int64_t seed_base = 0;
   int published = 0;
   int worker_deaths = 0;  // workers that died while running it; kMaxWorkerDeaths ends it
+  // Somebody asked to cancel it: a running job goes on until its worker lets go. Stays true once the job has ended,
+  // which may also be as done, when the last picture was on its way already.
+  bool cancel_requested = false;
   std::optional<JobError> error;
   std::vector<std::string> warnings;
   std::string run_dir;  // relative to the output directory

@@ -308,6 +308,7 @@ Json to_json(const Job& job) {
           {"run_id", job.run_id.value},
           {"state", name(job.state)},
           {"held_reason", job.held_reason ? Json(name(*job.held_reason)) : Json(nullptr)},
+          {"cancel_requested", job.cancel_requested},
           {"priority", name(job.requested.priority)},
           {"rank", job.requested.rank},
           {"owner", job.requested.owner},
