@@ -58,6 +58,7 @@ struct UpdateJob {  // the job's mutable columns
   int worker_deaths = 0;
   std::optional<Instant> started_at;
   std::optional<Instant> finished_at;
+  bool cancel_requested = false;
 };
 struct InsertChunk {  // a chunk and the attempt that runs it
   ChunkId id;

@@ -55,9 +55,9 @@ struct QueryText {
   Reads reads = Reads::through_index;
 };
 
-#define PF_JOB_COLUMNS                                                                                               \
-  "jobs.id, run_id, state, held_reason, requested, settings, seed_base, published, worker_deaths, error, warnings, " \
-  "directory, jobs.created_at_ms, started_at_ms, finished_at_ms"
+#define PF_JOB_COLUMNS                                                                              \
+  "jobs.id, run_id, state, held_reason, requested, settings, seed_base, published, worker_deaths, " \
+  "cancel_requested, error, warnings, directory, jobs.created_at_ms, started_at_ms, finished_at_ms"
 #define PF_IMAGE_COLUMNS                                                                                \
   "id, job_id, idx, state, seed, path, bytes, demo, model_hash, engine, engine_version, gpu, seconds, " \
   "width, height, published_at_ms"
@@ -73,14 +73,14 @@ inline constexpr std::array kQueries{
     QueryText{
         Query::insert_job,
         "INSERT INTO jobs(id, run_id, state, held_reason, priority, rank, owner, model, requested, settings, "
-        "seed_base, count, published, worker_deaths, error, warnings, sweep_id, campaign_id, created_at_ms, "
-        "started_at_ms, finished_at_ms) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"},
+        "seed_base, count, published, worker_deaths, cancel_requested, error, warnings, sweep_id, campaign_id, "
+        "created_at_ms, started_at_ms, finished_at_ms) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"},
     QueryText{Query::insert_image, "INSERT INTO images(" PF_IMAGE_COLUMNS
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
     QueryText{Query::update_job,
               "UPDATE jobs SET state = ?2, held_reason = ?3, error = ?4, worker_deaths = ?5, started_at_ms = ?6, "
-              "finished_at_ms = ?7 WHERE id = ?1"},
+              "finished_at_ms = ?7, cancel_requested = ?8 WHERE id = ?1"},
     QueryText{Query::insert_chunk, "INSERT INTO chunks(id, job_id, indices) VALUES (?1, ?2, ?3)"},
     QueryText{Query::insert_attempt,
               "INSERT INTO attempts(id, chunk_id, worker_id, gpu, started_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)"},

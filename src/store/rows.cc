@@ -57,8 +57,8 @@ void bind_job(Call& call, const Job& job, const JobTexts& texts) {
   if (job.held_reason) held_reason = name(*job.held_reason);
   call.with(job.id, job.run_id, name(job.state), held_reason, static_cast<int>(asked.priority), asked.rank, asked.owner,
             job.settings.model, texts.requested, texts.settings, job.seed_base, asked.count, job.published,
-            job.worker_deaths, texts.error, texts.warnings, asked.sweep_id, asked.campaign_id, job.created_at,
-            job.started_at, job.finished_at);
+            job.worker_deaths, job.cancel_requested ? 1 : 0, texts.error, texts.warnings, asked.sweep_id,
+            asked.campaign_id, job.created_at, job.started_at, job.finished_at);
 }
 
 void bind_image(Call& call, const Image& image) {
@@ -94,6 +94,7 @@ Result<Job> read_job(Row row) {
   job.seed_base = row.integer();
   job.published = row.small();
   job.worker_deaths = row.small();
+  job.cancel_requested = row.integer() != 0;
   if (const auto text = row.text(); !text.empty()) {
     const auto json = parse_own(text, job.id.value, "error");
     if (!json) return fail(json.error());

@@ -31,6 +31,7 @@ CREATE TABLE jobs(
   count INTEGER NOT NULL,
   published INTEGER NOT NULL CHECK (published BETWEEN 0 AND count),
   worker_deaths INTEGER NOT NULL,
+  cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
   error TEXT,
   warnings TEXT,
   sweep_id INTEGER,

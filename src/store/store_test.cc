@@ -54,6 +54,7 @@ TEST_F(StoreTest, AnUpdateReplacesExactlyTheMutableColumns) {
   update.held_reason = HeldReason::model_disabled;
   update.error = JobError{"engine_died", "signal 11", {"line 1", "line 2"}};
   update.worker_deaths = 2;
+  update.cancel_requested = true;
   update.started_at = at(10);
   update.finished_at = at(20);
   expect_commit(*store_, {make_run(1), insert, update});
@@ -62,6 +63,7 @@ TEST_F(StoreTest, AnUpdateReplacesExactlyTheMutableColumns) {
   expected.held_reason = update.held_reason;
   expected.error = update.error;
   expected.worker_deaths = 2;
+  expected.cancel_requested = true;
   expected.started_at = update.started_at;
   expected.finished_at = update.finished_at;
   expect_same(*store_->job(JobId(3)), expected);
@@ -96,6 +98,9 @@ TEST_F(StoreTest, ARestartRestoresOpenJobsWithImagesSettingsCountersAndTheLastId
   const JobState states[] = {JobState::queued, JobState::held,   JobState::running,
                              JobState::done,   JobState::failed, JobState::cancelled};
   for (std::int64_t id = 1; id <= 6; ++id) changes.emplace_back(make_update(id, states[id - 1]));
+  control::UpdateJob cancelling = make_update(3, JobState::running);
+  cancelling.cancel_requested = true;
+  changes.emplace_back(cancelling);
   changes.emplace_back(make_chunk(8, 3, {0, 1}));
   changes.emplace_back(make_publication(3, 1, 8));
   changes.emplace_back(control::PutSettings{{{"multi_gpu.enabled", "true"}, {"multi_gpu.max_gpus", "2"}}});
@@ -115,6 +120,7 @@ TEST_F(StoreTest, ARestartRestoresOpenJobsWithImagesSettingsCountersAndTheLastId
   EXPECT_EQ(running.job.id, JobId(3));
   EXPECT_EQ(running.job.state, JobState::running);
   EXPECT_EQ(running.job.published, 1);
+  EXPECT_TRUE(running.job.cancel_requested);
   ASSERT_THAT(running.images, SizeIs(2));
   EXPECT_EQ(running.images[0].state, ImageState::pending);
   EXPECT_EQ(running.images[1].state, ImageState::published);

@@ -134,6 +134,7 @@ inline void expect_same(const Job& actual, const Job& expected) {
   EXPECT_EQ(actual.seed_base, expected.seed_base);
   EXPECT_EQ(actual.published, expected.published);
   EXPECT_EQ(actual.worker_deaths, expected.worker_deaths);
+  EXPECT_EQ(actual.cancel_requested, expected.cancel_requested);
   EXPECT_EQ(actual.error, expected.error);
   EXPECT_EQ(actual.warnings, expected.warnings);
   EXPECT_EQ(actual.run_dir, expected.run_dir);

@@ -71,7 +71,7 @@ Result<> Writer::apply(const control::UpdateJob& change) {
   if (change.error) error = text_of(*change.error);
   auto changed = connection_->call(Query::update_job)
                      .with(change.id, name(change.state), held_reason, error, change.worker_deaths, change.started_at,
-                           change.finished_at)
+                           change.finished_at, change.cancel_requested ? 1 : 0)
                      .run();
   return one_row(std::move(changed), "job", change.id.value);
 }
