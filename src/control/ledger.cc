@@ -3,6 +3,14 @@
 #include <utility>
 
 namespace pixelfleet::control {
+namespace {
+
+UpdateJob mutable_columns(const Job& job) {
+  return {job.id,         job.state,       job.held_reason,     job.error, job.worker_deaths,
+          job.started_at, job.finished_at, job.cancel_requested};
+}
+
+}  // namespace
 
 OpenJob& Ledger::add(Job job, std::vector<Image> images) {
   ++count_of(job.state);
@@ -33,7 +41,12 @@ UpdateJob Ledger::set_state(OpenJob& open, JobState state, std::optional<HeldRea
   job.worker_deaths = worker_deaths;
   if (state == JobState::running && !job.started_at) job.started_at = now;
   if (job.ended()) job.finished_at = now;
-  return {job.id, job.state, job.held_reason, job.error, job.worker_deaths, job.started_at, job.finished_at};
+  return mutable_columns(job);
+}
+
+UpdateJob Ledger::request_cancel(OpenJob& open) {
+  open.job.cancel_requested = true;
+  return mutable_columns(open.job);
 }
 
 std::optional<PublishImage> Ledger::publish(OpenJob& open, int index, ChunkId attempt, std::int64_t bytes,

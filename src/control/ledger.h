@@ -30,6 +30,8 @@ class Ledger {
 
   UpdateJob set_state(OpenJob& open, JobState state, std::optional<HeldReason> held, std::optional<JobError> error,
                       int worker_deaths, Instant now);
+  // Says that somebody asked; whether it ends now or later is the scheduler's to tell.
+  UpdateJob request_cancel(OpenJob& open);
   // Nothing when `attempt` is not the image's current one, or it is published already.
   std::optional<PublishImage> publish(OpenJob& open, int index, ChunkId attempt, std::int64_t bytes,
                                       const EffectiveImage& effective, Instant now);

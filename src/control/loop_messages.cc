@@ -29,6 +29,7 @@ scheduler::JobFacts facts_of(const OpenJob& open) {
     if (image.state == ImageState::pending) facts.missing.push_back(image.index);
   }
   if (job.state == JobState::held) facts.held = job.held_reason;
+  facts.cancel_requested = job.cancel_requested;
   return facts;
 }
 
@@ -102,8 +103,8 @@ void Loop::feed_waiting_jobs() {
   for (const JobId id : std::exchange(waiting_jobs_, {})) {
     OpenJob* open = ledger_.find(id);
     if (open == nullptr) continue;
-    // A restart finds jobs that ran: they queue again.
-    if (open->job.state == JobState::running) {
+    // A restart finds jobs that ran: they queue again, or end if somebody had asked for that.
+    if (open->job.state == JobState::running && !open->job.cancel_requested) {
       change(ledger_.set_state(*open, JobState::queued, {}, {}, open->job.worker_deaths, now_));
       tell_job("job.updated", open->job);
     }
@@ -125,10 +126,14 @@ void Loop::handle(CancelJob& message) {
     message.reply(fail(ErrorCode::unavailable, "the server is starting; try again in a moment"));
     return;
   }
+  // On disk before the worker hears of it and the client gets its answer: a crash in between must not undo it.
+  const bool first = !open->job.cancel_requested;
+  if (first) change(ledger_.request_cancel(*open));
   Job answer = open->job;
   step(scheduler::JobCancelRequested{message.job});
   if (const OpenJob* still = ledger_.find(message.job)) {
     answer = still->job;
+    if (first && !answer.ended()) tell_job("job.updated", answer);
   } else {
     answer.state = JobState::cancelled;
     answer.held_reason.reset();

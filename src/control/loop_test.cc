@@ -36,6 +36,7 @@ class FakeStore final : public StorePort {
         diary_.push_back(format("row chunk {}", insert->id.value));
       } else if (const auto* update = std::get_if<UpdateJob>(&change)) {
         diary_.push_back(format("row job {} {}", update->id.value, name(update->state)));
+        if (update->cancel_requested) diary_.push_back(format("row cancel {}", update->id.value));
       } else if (const auto* publish = std::get_if<PublishImage>(&change)) {
         diary_.push_back(format("row image {}/{}", publish->job_id.value, publish->index));
       }
@@ -153,6 +154,32 @@ class LoopTest : public testing::Test {
     EffectiveImage effective = picture.image.effective;
     effective.width = 512;
     turn(PictureWritten{picture.worker, picture.attempt, picture.job.id, index, 1000, effective});
+  }
+  // What a server leaves behind that died at job 7 with one picture published and one missing.
+  Job& restore_job_that_ran() {
+    Job job;
+    job.id = JobId{7};
+    job.state = JobState::running;
+    job.requested.prompt = "fox";
+    job.requested.count = 2;
+    job.settings.model = "demo-landscape";
+    job.published = 1;
+    Image done;
+    done.id = ImageId{1};
+    done.job_id = job.id;
+    done.state = ImageState::published;
+    Image missing = done;
+    missing.id = ImageId{2};
+    missing.index = 1;
+    missing.state = ImageState::pending;
+    missing.seed = 11;
+    store.restored.open_jobs.push_back({job, {done, missing}});
+    store.restored.counts.running = 1;
+    store.restored.last_job = job.id;
+    store.restored.last_chunk = ChunkId{40};
+    store.restored.last_worker = WorkerId{9};
+    store.restored.last_seq = 100;
+    return store.restored.open_jobs.back().job;
   }
   std::ptrdiff_t place(const std::string& entry) const {
     const auto found = std::find(diary.begin(), diary.end(), entry);
@@ -274,28 +301,7 @@ TEST_F(LoopTest, DurableEventsAreNumberedWithoutGapsAlsoAfterARefusedCommit) {
 }
 
 TEST_F(LoopTest, ARestartQueuesRunningJobsAgainAndMakesOnlyWhatIsMissing) {
-  Job job;
-  job.id = JobId{7};
-  job.state = JobState::running;
-  job.requested.prompt = "fox";
-  job.requested.count = 2;
-  job.settings.model = "demo-landscape";
-  job.published = 1;
-  Image done;
-  done.id = ImageId{1};
-  done.job_id = job.id;
-  done.state = ImageState::published;
-  Image open_image = done;
-  open_image.id = ImageId{2};
-  open_image.index = 1;
-  open_image.state = ImageState::pending;
-  open_image.seed = 11;
-  store.restored.open_jobs.push_back({job, {done, open_image}});
-  store.restored.counts.running = 1;
-  store.restored.last_job = job.id;
-  store.restored.last_chunk = ChunkId{40};
-  store.restored.last_worker = WorkerId{9};
-  store.restored.last_seq = 100;
+  restore_job_that_ran();
   open_with_gpu();
   ASSERT_EQ(workers.started.size(), 1u);
   EXPECT_EQ(workers.started[0].id, WorkerId{10});
@@ -305,6 +311,60 @@ TEST_F(LoopTest, ARestartQueuesRunningJobsAgainAndMakesOnlyWhatIsMissing) {
   ASSERT_EQ(workers.requests[0].items.size(), 1u);
   EXPECT_EQ(workers.requests[0].items[0].index, 1);
   EXPECT_EQ(workers.requests[0].items[0].seed, 11);
+}
+
+TEST_F(LoopTest, ARestartEndsARunningJobThatWasAskedToCancel) {
+  restore_job_that_ran().cancel_requested = true;
+  open();
+  turn(GpusSeen{{Gpu{"virtual-0", 0, "V", GpuKind::virtual_gpu, 24LL << 30}}});
+  EXPECT_TRUE(workers.started.empty()) << "it is not made again";
+  EXPECT_EQ(count("row job 7 queued"), 0);
+  EXPECT_LT(place("row job 7 cancelled"), place("log job 7 cancelled"));
+  EXPECT_LT(place("row job 7 cancelled"), place("tell job.updated"));
+  EXPECT_EQ(loop->live()->counts.running, 0);
+  EXPECT_EQ(loop->live()->counts.cancelled, 1);
+}
+
+TEST_F(LoopTest, ACancelOfARunningJobIsDurableBeforeItsWorkerAndItsClientHearOfIt) {
+  open_with_gpu();
+  ASSERT_TRUE(submit(2));
+  make_ready();
+  diary.clear();
+  Job answer;
+  const auto cancel = [&] {
+    turn(CancelJob{JobId{1}, [&](Result<Job> job) {
+                     diary.push_back("reply");
+                     answer = std::move(*job);
+                   }});
+  };
+  cancel();
+  EXPECT_LT(place("row cancel 1"), place("cancel chunk 1"));
+  EXPECT_LT(place("row cancel 1"), place("reply"));
+  EXPECT_LT(place("row cancel 1"), place("tell job.updated"));
+  EXPECT_EQ(answer.state, JobState::running);
+  EXPECT_TRUE(answer.cancel_requested);
+  EXPECT_TRUE(parse_json(events.back()->data)->at("job").at("cancel_requested").get<bool>());
+  cancel();
+  EXPECT_EQ(count("row cancel 1"), 1) << "once is enough";
+  EXPECT_EQ(count("reply"), 2);
+
+  turn(ChunkIsOver{workers.requests[0].worker, ChunkId{1}, "cancelled", {}});
+  EXPECT_EQ(count("row job 1 cancelled"), 1);
+  EXPECT_EQ(count("log job 1 cancelled"), 1);
+}
+
+TEST_F(LoopTest, ACancelWaitsForAFullDisk) {
+  open_with_gpu();
+  ASSERT_TRUE(submit());
+  make_ready();
+  store.full = true;
+  diary.clear();
+  turn(CancelJob{JobId{1}, [&](const Result<Job>&) { diary.push_back("reply"); }});
+  EXPECT_EQ(count("cancel chunk 1") + count("reply"), 0);
+  store.full = false;
+  turn();
+  EXPECT_LT(place("row cancel 1"), place("cancel chunk 1"));
+  EXPECT_LT(place("row cancel 1"), place("reply"));
 }
 
 TEST_F(LoopTest, SeveralGpusMayVanishAtOnce) {
