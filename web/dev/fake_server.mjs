@@ -107,7 +107,8 @@ function addJob(request, change = {}) {
       steps: (mine ? request.steps : (used.steps ?? request.steps)) ?? 26, cfg_scale: request.cfg_scale ?? 7.5,
       sampler: (mine ? request.sampler : (used.sampler ?? request.sampler)) ?? 'default', scheduler: 'default', strength: null,
     },
-    seed_base: 1000 + id * 17, count: request.count ?? 1, published: 0, partial: false, error: null, warnings: [],
+    seed_base: 1000 + id * 17, count: request.count ?? 1, published: 0, partial: false,
+    cancel_requested: false, error: null, warnings: [],
     run_dir: 'run_20261124_091530', created_at_ms: Date.now(), started_at_ms: null, finished_at_ms: null, progress: null,
     ...change,
   };
@@ -309,7 +310,7 @@ async function handleApi(request, response, path) {
     return json(response, 200, state.settings);
   }
   const cancelled = /^\/jobs\/(\d+)\/cancel$/.exec(path);
-  if (cancelled) return json(response, 200, changeJob({ id: Number(cancelled[1]) }, { state: 'cancelled', finished_at_ms: Date.now() }));
+  if (cancelled) return json(response, 200, changeJob({ id: Number(cancelled[1]) }, { state: 'cancelled', cancel_requested: true, finished_at_ms: Date.now() }));
   if (path === '/jobs' && request.method === 'POST') {
     const body = await bodyOf(request);
     const wanted = body.jobs ?? [body];

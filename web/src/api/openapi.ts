@@ -498,6 +498,8 @@ export interface components {
             published: number;
             /** @description Ended with some of its images, not all. */
             partial: boolean;
+            /** @description Somebody asked to cancel it. A running job goes on until its worker lets go; stays true once it has ended. */
+            cancel_requested: boolean;
             error: components["schemas"]["JobError"] | null;
             warnings: string[];
             run_dir: string;
@@ -1059,7 +1061,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The job as it is now. A running one is cancelled when its worker has let go of it. */
+            /** @description The job as it is now. A running one has cancel_requested and is cancelled when its worker has let go of it, or by a restart of the server. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -33,6 +33,7 @@ export function makeJob(id: number, change: Partial<Job> = {}): Job {
     count: 4,
     published: 0,
     partial: false,
+    cancel_requested: false,
     error: null,
     warnings: [],
     run_dir: 'run_20261124_091530',
