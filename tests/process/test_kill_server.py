@@ -1,5 +1,7 @@
 """Guarantee: an accepted job is never lost and no picture is published twice, whatever kills the server."""
 import collections
+import os
+import signal
 
 import pytest
 from PIL import Image
@@ -88,6 +90,41 @@ def test_killed_again_and_again(make_server):
     ended = server.wait_for_jobs([job["id"] for job in jobs])
     assert {job["state"] for job in ended.values()} == {"done"}, "the server's own death is no failed attempt"
     check_every_picture_once(server, jobs, per_job=2, kills=3)
+
+
+def test_a_cancel_outlives_the_server(make_server):
+    """Killed between the answer to the cancel and the end of the chunk: the job is cancelled, not made again."""
+    server = make_server(gpus="1x24GiB", time_scale=5)
+    [job] = server.submit({"steps": 100, "count": 20})
+    with server.events() as stream:
+        stream.wait_for(lambda event: event["type"] == "image.published")
+        workers = server.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)  # the chunk cannot end now
+        answer = server.request("POST", f"/api/v1/jobs/{job['id']}/cancel").json()
+        assert (answer["state"], answer["cancel_requested"]) == ("running", True), answer
+        told = stream.wait_for(lambda event: event["type"] == "job.updated")["data"]["job"]
+        assert (told["state"], told["cancel_requested"]) == ("running", True), told
+        server.kill()
+    for pid in workers:
+        wait_until(lambda pid=pid: not is_alive(pid), 5, f"worker {pid} to end")
+    before = server.pictures()
+    assert before
+
+    server.start()
+    ended = server.wait_for_jobs([job["id"]])[job["id"]]
+    assert (ended["state"], ended["cancel_requested"], ended["partial"]) == ("cancelled", True, True)
+    assert ended["published"] == len(before)
+    [after] = server.submit({})
+    server.wait_for_jobs([after["id"]], states=("done",))
+    assert [image["path"] for image in server.images(job_id=job["id"])][::-1] == before, "what was published stays"
+    assert len(server.pictures()) == len(before) + 1, "nothing of the cancelled job was made again"
+
+    def logged():
+        return [record["state"] for record in server.log_records() if record["job_id"] == job["id"]]
+
+    wait_until(logged, 5, "the line of the cancelled job")
+    assert logged() == ["cancelled"]
 
 
 def test_workers_end_with_the_server(make_server):
