@@ -5,10 +5,8 @@ LENGTH_MAX = 600
 LENGTH_WARN = {True: 250, False: 400}  # by "is it a header"
 
 # Addresses of package registries and paths of somebody's machine make a clone depend on where it was written.
-HOSTS = re.compile(r"\b(?:pypi\.org|pythonhosted\.org|(?:registry\.)?npmjs\.(?:com|org)|crates\.io|"
-                   r"deb\.debian\.org|security\.debian\.org|archive\.ubuntu\.com|repo\.maven|proxy\.golang\.org)", re.I)
+HOSTS = re.compile(r"\b(?:registry|deb|security|archive|repo|proxy|files|index|upload)\.[\w-]+\.(?:org|com|io|net)\b", re.I)
 HOME = re.compile(r"(?<![\w.~$}*-])/(?:work|root|home)/[A-Za-z_.]")
-WORDS = re.compile(r"coding agent|subagent|sub-agent|this session|AI assistant|language model wrote", re.I)
 
 # C for the compilers of other people's plug-ins, which may be old.
 C_HEADER = "src/engine/abi.h"
@@ -28,8 +26,7 @@ def check_text(source):
         if own:
             continue
         for rule, pattern, why in (("host", HOSTS, "names a package registry's address"),
-                                   ("home-path", HOME, "names a path of one machine"),
-                                   ("word", WORDS, "talks about how it was written, not about the program")):
+                                   ("home-path", HOME, "names a path of one machine")):
             match = pattern.search(line)
             if match:
                 yield source.finding(number, rule, f"`{match.group()}` {why}")
