@@ -14,7 +14,7 @@ namespace {
 // How soon a commit that found the disk full is tried again.
 constexpr auto kFullDiskRetry = std::chrono::seconds(1);
 
-Result<LiveSettings> with_durable(LiveSettings settings, const std::map<std::string, std::string>& durable) {
+Result<LiveSettings> with_durable(const LiveSettings& settings, const std::map<std::string, std::string>& durable) {
   Json changes = Json::object();
   for (const auto& [key, text] : durable) {
     auto value = parse_json(text);
