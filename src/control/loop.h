@@ -121,12 +121,11 @@ class Loop final : public Service {
   void tell(EventPtr event);
   void tell_job(const char* type, const Job& job);
   void tell_lossy(const char* type, const Json& data);
-  void tell_gpus(const char* type);
+  void tell_gpus();
   void set_progress(OpenJob& open, JobProgress progress);
   void forget_if_over(JobId id);
   std::vector<GpuStatus> gpu_statuses() const;
   scheduler::Policy policy() const;
-  Instant now() const { return now_; }
 
   Clock& clock_;
   Mailbox& mailbox_;

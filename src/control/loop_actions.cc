@@ -84,10 +84,10 @@ void Loop::tell_job(const char* type, const Job& job) { tell(feed_.durable(type,
 
 void Loop::tell_lossy(const char* type, const Json& data) { tell(feed_.lossy(type, now_, data)); }
 
-void Loop::tell_gpus(const char* type) {
+void Loop::tell_gpus() {
   Json gpus = Json::array();
   for (const GpuStatus& status : gpu_statuses()) gpus.push_back(to_json(status));
-  tell(feed_.durable(type, now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(telemetry_)}}));
+  tell(feed_.durable("gpu.changed", now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(telemetry_)}}));
 }
 
 }  // namespace pixelfleet::control

@@ -329,7 +329,7 @@ void Loop::handle(GpusSeen& message) {
     if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
   }
   if (!std::exchange(gpus_known_, true)) feed_waiting_jobs();
-  if (before != gpus_) tell_gpus("gpu.changed");
+  if (before != gpus_) tell_gpus();
 }
 
 void Loop::handle(GpuSamples& message) {
