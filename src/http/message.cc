@@ -66,8 +66,11 @@ Result<std::unique_ptr<TemporaryFile>> TemporaryFile::create(const std::filesyst
   return std::unique_ptr<TemporaryFile>(new TemporaryFile(std::move(path), std::move(fd)));
 }
 
-TemporaryFile::~TemporaryFile() {
+TemporaryFile::~TemporaryFile() { discard(); }
+
+void TemporaryFile::discard() {
   if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();
 }
 
 Result<> TemporaryFile::append(std::string_view bytes) {

@@ -36,6 +36,7 @@ class TemporaryFile {
   Result<> append(std::string_view bytes);
   // Syncs the file, renames it to `name` in the same directory and syncs the directory.
   Result<> publish(const std::string& name);
+  void discard();  // unlinks it unless published; the destructor does too, but later than an answer may be read
   const std::filesystem::path& path() const { return path_; }
   int fd() const { return fd_.get(); }
   std::int64_t bytes() const { return bytes_; }

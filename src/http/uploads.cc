@@ -30,12 +30,16 @@ void add_upload(const Request& request, const Context& context, Responder respon
   TemporaryFile& file = *request.file;
   const Result<media::ImageInfo> info = probe_file(file);
   if (!info) {
+    file.discard();
     const bool wrong_type = info.error().code == ErrorCode::invalid_argument;
     return respond(problem(wrong_type ? 415 : status_of(info.error().code), info.error(), request.request_id));
   }
   const std::string name = random_hex(16) + (info->media_type == "image/png" ? ".png" : ".jpg");
   const Result<> published = file.publish(name);
-  if (!published) return respond(problem(published.error(), request.request_id));
+  if (!published) {
+    file.discard();
+    return respond(problem(published.error(), request.request_id));
+  }
 
   control::Upload upload;
   upload.file = "uploads/" + name;
