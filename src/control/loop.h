@@ -114,6 +114,10 @@ class Loop final : public Service {
   void queue(const scheduler::CancelChunk& action);
   void queue(const scheduler::AbandonChunk& action);
   void queue(const scheduler::SetJobState& action);
+  void queue(const scheduler::SetJobOrder&) {}
+  void queue(const scheduler::StageModel&) {}
+  void queue(const scheduler::UnstageModel&) {}
+  void queue(const scheduler::RememberCost&) {}
   void queue(const scheduler::WakeAt& action);
 
   void change(Change row) { pending_changes_.push_back(std::move(row)); }

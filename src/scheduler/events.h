@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -15,11 +16,23 @@
 #include "domain/ids.h"
 #include "domain/job.h"
 #include "domain/model.h"
+#include "scheduler/costs.h"
+#include "scheduler/tuning.h"
 
 namespace pixelfleet::scheduler {
 
 // What may run where. synthetic runs on every kind of gpu, sdcpp never on a virtual one.
 enum class Engine { synthetic, sdcpp };
+
+// What one picture of a job costs depends on these.
+struct Shape {
+  int steps = 20;
+  std::int64_t pixels = 1 << 20;  // of the picture the engine makes
+  std::string sampler = {};
+  std::string loras = {};  // the set, as one text; empty: none
+
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
 
 // The job as the scheduler sees it. `missing` are the indices that still have to be made, ascending.
 struct JobFacts {
@@ -33,19 +46,42 @@ struct JobFacts {
   int worker_deaths = 0;
   std::optional<HeldReason> held = {};  // user, paused ... : not to be started; no_gpu is the scheduler's own
   bool cancel_requested = false;        // before a restart, while it ran: it ends at once
+  Shape shape = {};
+  std::optional<Instant> arrived_at = {};  // absent: now
 };
 
 struct ModelFacts {
   ModelKey key;
   Engine engine = Engine::synthetic;
-  std::int64_t memory_bytes = 0;
+  std::int64_t memory_bytes = 0;     // on a gpu while it makes a picture: weights and workspace
+  std::int64_t workspace_bytes = 0;  // of these, in use only while a chunk runs
+  std::int64_t file_bytes = 0;       // read from the disk to load it, kept in host memory afterwards
+  std::string family = {};           // what its run times are learned under; empty: the key
+  std::vector<CostPrior> priors = {};
+
+  friend bool operator==(const ModelFacts&, const ModelFacts&) = default;
 };
+
+enum class Algorithm { amp, v18, fifo };
+// latency: mean waiting counts most; throughput: the last picture of what is queued does.
+enum class Objective { latency, throughput };
+enum class LoadBesideRun { no, yes };
 
 struct Policy {
   bool multi_gpu = false;
-  int max_gpus = 4;        // 1-8, used while multi_gpu
+  int max_gpus = 4;        // used while multi_gpu
   std::string single_gpu;  // UUID used while !multi_gpu; empty: the one with most free memory, kept
   int resident_limit = 2;  // PIPE_CACHE_MAX: models one gpu may hold; 0: unload after each job; <0: no limit
+  Algorithm algorithm = Algorithm::amp;  // of several gpus; a single one is always strictly in order
+  Objective objective = Objective::latency;
+  LoadBesideRun load_beside_run = LoadBesideRun::yes;  // whether an engine may load while another worker runs
+  std::int64_t worker_overhead_bytes = 0;              // of gpu memory, per worker, beside its model
+  std::int64_t host_memory_bytes = 0;                  // that staged model files may take; 0: no staging
+  double disk_bytes_per_second = 1e9;                  // of one reader alone
+  std::set<ModelKey> pinned_models = {};               // never evicted for another model, nor unloaded when idle
+  std::optional<Duration> unload_idle_after = {};      // from a gpu
+  std::optional<Duration> drop_idle_after = {};        // from host memory
+  Tuning tuning = {};
 
   friend bool operator==(const Policy&, const Policy&) = default;
 };
@@ -80,6 +116,26 @@ struct JobHeld {
 struct JobReleased {
   JobId job;
 };
+struct JobMoved {  // directly before or after another one; both wait, of the same priority
+  JobId job;
+  JobId other;
+  enum class Side { before, after } side = Side::before;
+};
+struct JobReprioritised {
+  JobId job;
+  Priority priority;
+};
+struct JobPinned {
+  JobId job;
+  std::optional<GpuUuid> pin;  // absent: anywhere
+};
+// Nothing of these starts until resumed; what runs goes on. Absent owner: everybody's.
+struct QueuePaused {
+  std::optional<std::string> owner;
+};
+struct QueueResumed {
+  std::optional<std::string> owner;
+};
 struct WorkerReady {
   WorkerId worker;
 };
@@ -99,6 +155,13 @@ struct ImageMade {
   ChunkId chunk;
   int index = 0;
 };  // the worker handed it over; the gpu goes on
+// The worker's own account of how far it is, of its picture `index`; corrects the predicted end.
+struct ChunkProgress {
+  ChunkId chunk;
+  int index = 0;
+  int step = 0;
+  int steps = 0;
+};
 enum class ChunkOutcome { done, cancelled, failed };
 struct ChunkEnded {
   ChunkId chunk;
@@ -118,13 +181,24 @@ struct JobUnpublishable {
   JobId job;
   JobError failure;
 };
+// Host memory: a model's files are there now, or no longer are.
+struct ModelStaged {
+  ModelKey model;
+};
+struct ModelUnstaged {
+  ModelKey model;
+};
+struct CostRemembered {  // at the start, from the store
+  CostRecord record;
+};
 struct TimerFired {};       // the instant asked for by WakeAt has come
 struct ServerRestarted {};  // all workers are gone, nobody is to blame
 
 using Event =
     std::variant<PolicyChanged, GpuArrived, GpuLost, ModelKnown, ModelForgotten, JobSubmitted, JobCancelRequested,
-                 JobHeld, JobReleased, WorkerReady, WorkerLost, ModelUnloadable, ImageMade, ChunkEnded, ImagePublished,
-                 ImageRejected, JobUnpublishable, TimerFired, ServerRestarted>;
+                 JobHeld, JobReleased, JobMoved, JobReprioritised, JobPinned, QueuePaused, QueueResumed, WorkerReady,
+                 WorkerLost, ModelUnloadable, ImageMade, ChunkProgress, ChunkEnded, ImagePublished, ImageRejected,
+                 JobUnpublishable, ModelStaged, ModelUnstaged, CostRemembered, TimerFired, ServerRestarted>;
 
 // --- actions --------------------------------------------------------------------------------------------------
 
@@ -160,10 +234,29 @@ struct SetJobState {
   std::optional<JobError> error;
   int worker_deaths = 0;
 };
+// The job's place, priority and pin are these now.
+struct SetJobOrder {
+  JobId job;
+  Priority priority = Priority::normal;
+  double rank = 0.0;
+  std::optional<GpuUuid> pin;
+};
+// Bring the model's files into host memory; answered by ModelStaged or ModelUnstaged. One at a time.
+struct StageModel {
+  ModelKey model;
+};
+// The files may leave host memory; it counts as gone at once.
+struct UnstageModel {
+  ModelKey model;
+};
+struct RememberCost {  // replaces the record of the same key
+  CostRecord record;
+};
 struct WakeAt {
   Instant at;
 };  // replaces an earlier wish
 
-using Action = std::variant<StartWorker, StopWorker, StartChunk, CancelChunk, AbandonChunk, SetJobState, WakeAt>;
+using Action = std::variant<StartWorker, StopWorker, StartChunk, CancelChunk, AbandonChunk, SetJobState, SetJobOrder,
+                            StageModel, UnstageModel, RememberCost, WakeAt>;
 
 }  // namespace pixelfleet::scheduler

@@ -142,6 +142,21 @@ struct Scheduler::State {
   std::optional<HeldReason> hold_for(const OpenJob& job) const;
   std::optional<JobError> too_big_for_this_machine(const OpenJob& job) const;
 
+  // orders.cc: what people change about jobs that wait.
+  void on(const JobMoved& event);
+  void on(const JobReprioritised& event);
+  void on(const JobPinned& event);
+  void on(const QueuePaused& event);
+  void on(const QueueResumed& event);
+
+  // host_memory.cc: models staged in host memory.
+  void on(const ModelStaged& event);
+  void on(const ModelUnstaged& event);
+
+  // learning.cc: what durations teach the cost model.
+  void on(const CostRemembered& event);
+  void on(const ChunkProgress& event);
+
   // workers.cc: chunks on workers.
   void on(const WorkerReady& event);
   void on(const ImageMade& event);

@@ -21,6 +21,11 @@ std::string_view word(ChunkOutcome outcome) {
   return "?";
 }
 
+std::string describe_cost(const CostRecord& record) {
+  return format("{} {} {} log ratio {:.6f} count {:.3f}", static_cast<int>(record.kind), record.subject,
+                record.gpu_type, record.log_ratio, record.count);
+}
+
 struct EventText {
   std::string operator()(const PolicyChanged& e) const {
     return format("PolicyChanged multi_gpu={} max_gpus={} single_gpu={} resident_limit={}", e.policy.multi_gpu,
@@ -42,12 +47,30 @@ struct EventText {
   std::string operator()(const JobCancelRequested& e) const { return format("JobCancelRequested {}", e.job.value); }
   std::string operator()(const JobHeld& e) const { return format("JobHeld {} {}", e.job.value, name(e.reason)); }
   std::string operator()(const JobReleased& e) const { return format("JobReleased {}", e.job.value); }
+  std::string operator()(const JobMoved& e) const {
+    return format("JobMoved {} {} {}", e.job.value, e.side == JobMoved::Side::before ? "before" : "after",
+                  e.other.value);
+  }
+  std::string operator()(const JobReprioritised& e) const {
+    return format("JobReprioritised {} {}", e.job.value, name(e.priority));
+  }
+  std::string operator()(const JobPinned& e) const {
+    return format("JobPinned {} {}", e.job.value, e.pin.value_or("any"));
+  }
+  std::string operator()(const QueuePaused& e) const { return format("QueuePaused {}", e.owner.value_or("all")); }
+  std::string operator()(const QueueResumed& e) const { return format("QueueResumed {}", e.owner.value_or("all")); }
   std::string operator()(const WorkerReady& e) const { return format("WorkerReady {}", e.worker.value); }
   std::string operator()(const WorkerLost& e) const {
     return format("WorkerLost {} {} blame {}", e.worker.value, e.failure.code, e.blame == Blame::job ? "job" : "none");
   }
   std::string operator()(const ModelUnloadable& e) const { return format("ModelUnloadable {}", e.worker.value); }
   std::string operator()(const ImageMade& e) const { return format("ImageMade {} {}", e.chunk.value, e.index); }
+  std::string operator()(const ChunkProgress& e) const {
+    return format("ChunkProgress {} {} step {}/{}", e.chunk.value, e.index, e.step, e.steps);
+  }
+  std::string operator()(const ModelStaged& e) const { return format("ModelStaged {}", e.model); }
+  std::string operator()(const ModelUnstaged& e) const { return format("ModelUnstaged {}", e.model); }
+  std::string operator()(const CostRemembered& e) const { return "CostRemembered " + describe_cost(e.record); }
   std::string operator()(const ChunkEnded& e) const {
     return format("ChunkEnded {} {} {}", e.chunk.value, word(e.outcome), e.failure.code);
   }
@@ -79,6 +102,12 @@ struct ActionText {
     if (a.worker_deaths > 0) text += format(" deaths {}", a.worker_deaths);
     return text;
   }
+  std::string operator()(const SetJobOrder& a) const {
+    return format("SetJobOrder {} {} rank {} pin {}", a.job.value, name(a.priority), a.rank, a.pin.value_or("any"));
+  }
+  std::string operator()(const StageModel& a) const { return format("StageModel {}", a.model); }
+  std::string operator()(const UnstageModel& a) const { return format("UnstageModel {}", a.model); }
+  std::string operator()(const RememberCost& a) const { return "RememberCost " + describe_cost(a.record); }
   std::string operator()(const WakeAt& a) const { return format("WakeAt {}", a.at.time_since_epoch().count()); }
 };
 

@@ -84,6 +84,10 @@ class SimWorld {
   void carry_out(const scheduler::CancelChunk& a);
   void carry_out(const scheduler::AbandonChunk&) {}
   void carry_out(const scheduler::SetJobState&) {}
+  void carry_out(const scheduler::SetJobOrder&) {}
+  void carry_out(const scheduler::StageModel&) {}
+  void carry_out(const scheduler::UnstageModel&) {}
+  void carry_out(const scheduler::RememberCost&) {}
   void carry_out(const scheduler::WakeAt& a);
 
   void publish(const Happening& happening);

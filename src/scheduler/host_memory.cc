@@ -1,0 +1,8 @@
+#include "scheduler/state.h"
+
+namespace pixelfleet::scheduler {
+
+void Scheduler::State::on(const ModelStaged&) {}
+void Scheduler::State::on(const ModelUnstaged&) {}
+
+}  // namespace pixelfleet::scheduler
