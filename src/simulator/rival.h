@@ -31,6 +31,7 @@ class FleetView {
 
   virtual const std::vector<int>& waiting() const = 0;  // jobs that have arrived and not started, by arrival
   virtual const TraceJob& job(int job) const = 0;
+  virtual double weight_bytes(int model) const = 0;           // what it holds of a gpu while resident
   virtual double bytes_needed(int model) const = 0;           // weights and workspace
   virtual bool fits(int model, int gpu) const = 0;            // on the empty gpu
   virtual double run_seconds(int job, int gpu) const = 0;     // predicted
