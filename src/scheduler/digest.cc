@@ -18,6 +18,7 @@ std::string Scheduler::State::digest() const {
     text += format("model {} engine={} memory_bytes={}\n", key, model.engine == Engine::sdcpp ? "sdcpp" : "synthetic",
                    model.memory_bytes);
   }
+  for (const auto& owner : pauses) text += format("paused {}\n", owner ? *owner : "everybody");
   for (const auto& [id, job] : jobs) {
     text += format("job {} state={} priority={} rank={} owner={} model={} pin={} worker_deaths={} missing=", id.value,
                    job.held ? name(*job.held) : "queued", name(job.priority), job.rank, job.owner, job.model,

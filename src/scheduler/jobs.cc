@@ -11,8 +11,10 @@
 namespace pixelfleet::scheduler {
 namespace {
 
-// Reasons that the scheduler derives from models and gpus; others come and go with JobHeld and JobReleased.
-bool is_derived(HeldReason reason) { return reason == HeldReason::no_gpu || reason == HeldReason::model_disabled; }
+// Reasons that the scheduler derives from pauses, models and gpus; others come and go with JobHeld and JobReleased.
+bool is_derived(HeldReason reason) {
+  return reason == HeldReason::paused || reason == HeldReason::no_gpu || reason == HeldReason::model_disabled;
+}
 
 double gib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0); }
 
@@ -77,6 +79,7 @@ std::optional<JobError> Scheduler::State::too_big_for_this_machine(const OpenJob
 
 std::optional<HeldReason> Scheduler::State::hold_for(const OpenJob& job) const {
   if (job.held_by_others) return job.held_by_others;
+  if (is_paused(job)) return HeldReason::paused;
   if (!models.contains(job.model)) return HeldReason::model_disabled;
   if (!any_selected_can_take(job.lane())) return HeldReason::no_gpu;
   return std::nullopt;

@@ -1,5 +1,7 @@
 #include "scheduler/queue.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -9,14 +11,46 @@ namespace pixelfleet::scheduler {
 void Queue::insert(const Position& position, Lane lane) {
   CHECK(!contains(position.job));
   lanes_[lane].insert(position);
+  if (position.rank != 0.0) moved_[lane].insert(position);
   entries_.emplace(position.job, Entry{position, std::move(lane)});
 }
 
 void Queue::erase(JobId job) {
   const auto entry = entries_.find(job);
   if (entry == entries_.end()) return;
-  lanes_.find(entry->second.lane)->second.erase(entry->second.position);
+  const auto& [position, lane] = entry->second;
+  lanes_.find(lane)->second.erase(position);
+  if (position.rank != 0.0) {
+    const auto moved = moved_.find(lane);
+    moved->second.erase(position);
+    if (moved->second.empty()) moved_.erase(moved);
+  }
   entries_.erase(entry);
+}
+
+void Queue::Moved::insert(const Position& position) {
+  jobs_.insert(position);
+  state_ = Records::outdated;
+}
+
+void Queue::Moved::erase(const Position& position) {
+  jobs_.erase(position);
+  state_ = Records::outdated;
+}
+
+bool Queue::Moved::has_younger_before(const Position& position) const {
+  if (state_ == Records::outdated) {
+    records_.clear();
+    for (const Position& job : jobs_) {
+      const bool record = records_.empty() || records_.back().priority != job.priority || records_.back().job < job.job;
+      if (record) records_.push_back(job);
+    }
+    state_ = Records::made;
+  }
+  const auto behind = std::lower_bound(records_.begin(), records_.end(), position);
+  if (behind == records_.begin()) return false;
+  const Position& youngest = *std::prev(behind);
+  return youngest.priority == position.priority && position.job < youngest.job;
 }
 
 std::optional<JobId> Queue::first() const {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "domain/ids.h"
@@ -41,7 +42,8 @@ struct Position {
 };
 
 class Queue {
-  using Lanes = std::map<Lane, std::set<Position>>;
+  using Jobs = std::set<Position>;
+  using Lanes = std::map<Lane, Jobs>;
 
  public:
   void insert(const Position& position, Lane lane);
@@ -50,6 +52,23 @@ class Queue {
   std::size_t size() const { return entries_.size(); }
   std::optional<JobId> first() const;
   std::vector<JobId> of_model(const ModelKey& model) const;  // in order
+
+  // Whether a younger job was moved in front of this place and waits in a lane that `suits`. Ranks alone say so: no
+  // memory of the move is needed. While every rank is 0 it costs one look.
+  template <class Suits>
+  bool any_moved_before(const Position& position, Suits suits) const {
+    for (const auto& [lane, moved] : moved_) {
+      if (moved.has_younger_before(position) && suits(lane)) return true;
+    }
+    if (position.rank <= 0.0) return false;
+    // Behind those that kept rank 0 too.
+    for (const auto& [lane, jobs] : lanes_) {
+      const auto younger = jobs.upper_bound(Position{position.priority, 0.0, position.job});
+      if (younger == jobs.end() || younger->priority != position.priority || younger->rank != 0.0) continue;
+      if (suits(lane)) return true;
+    }
+    return false;
+  }
 
   // Walks in order. The job it stands on may be erased, and so may others; inserting is not allowed meanwhile.
   class Walk {
@@ -74,7 +93,23 @@ class Queue {
     Position position;
     Lane lane;
   };
+  // The jobs of a lane whose rank is not 0. Of these only a job younger than all before it, of its priority, can have
+  // overtaken anybody that the ones before it did not: these records answer every question by one search.
+  class Moved {
+   public:
+    void insert(const Position& position);
+    void erase(const Position& position);
+    bool empty() const { return jobs_.empty(); }
+    bool has_younger_before(const Position& position) const;
+
+   private:
+    Jobs jobs_;
+    mutable std::vector<Position> records_;  // made when asked for after a change
+    enum class Records { made, outdated };
+    mutable Records state_ = Records::made;
+  };
   Lanes lanes_;  // empty ones stay until drop_empty_lanes, so that a Walk may erase
+  std::map<Lane, Moved> moved_;
   std::map<JobId, Entry> entries_;
 };
 

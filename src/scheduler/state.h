@@ -3,6 +3,8 @@
 //   event                  job                                    gpu / worker                           file
 //   JobSubmitted           new -> queued | held | failed | cancelled (asked for before a restart)        jobs.cc
 //   JobHeld, JobReleased   queued <-> held                                                               jobs.cc
+//   QueuePaused, QueueResumed  queued <-> held(paused)                                                   orders.cc
+//   JobMoved, JobReprioritised, JobPinned  another place in the queue; pinned: queued <-> held(no_gpu)   orders.cc
 //   JobCancelRequested     queued, held -> cancelled; running: waits for its chunk, then cancelled       jobs.cc
 //   ImagePublished         running -> done with the last one                                             jobs.cc
 //   ImageRejected          running -> queued when nothing of it runs                                     jobs.cc
@@ -44,7 +46,7 @@ struct OpenJob {
   std::optional<GpuUuid> pin;
   std::set<int> missing;                     // not published
   std::set<int> in_flight;                   // of these: handed over by a worker, on the way to the disk
-  std::optional<HeldReason> held_by_others;  // user, paused, window, quota
+  std::optional<HeldReason> held_by_others;  // user, window, quota
 
   // What the world was told last.
   JobState state = JobState::queued;
@@ -104,6 +106,7 @@ struct Scheduler::State {
   std::map<GpuUuid, Slot> gpus;
   std::map<ModelKey, ModelFacts> models;
   std::map<JobId, OpenJob> jobs;
+  std::set<std::optional<std::string>> pauses;  // owners; absent: everybody
 
   // Forgotten by a restart.
   std::map<WorkerId, Worker> workers;
@@ -148,6 +151,14 @@ struct Scheduler::State {
   void on(const JobPinned& event);
   void on(const QueuePaused& event);
   void on(const QueueResumed& event);
+  OpenJob* waiting_job(JobId id);
+  void requeue(OpenJob& job);  // after its position or lane changed; settle does the rest
+  void set_rank(OpenJob& job, double rank);
+  void tell_order(const OpenJob& job);
+  bool is_paused(const OpenJob& job) const { return pauses.contains(std::nullopt) || pauses.contains(job.owner); }
+  // Whether a job that was moved in front of this one waits and could use the gpu: until it has started, this one may
+  // not start there. The moved job's gpu is not one where it failed (if it has another), nor one that it backs off.
+  bool must_wait_for_moved(const OpenJob& job, const Slot& slot) const;
 
   // host_memory.cc: models staged in host memory.
   void on(const ModelStaged& event);

@@ -14,7 +14,9 @@ namespace {
 
 auto position(const Row& row) { return std::tuple(row.facts.priority, row.facts.rank, row.facts.id); }
 
-bool derived(HeldReason reason) { return reason == HeldReason::no_gpu || reason == HeldReason::model_disabled; }
+bool derived(HeldReason reason) {
+  return reason == HeldReason::paused || reason == HeldReason::no_gpu || reason == HeldReason::model_disabled;
+}
 
 }  // namespace
 

@@ -73,7 +73,7 @@ void SimWorld::storm() {
     return;
   }
   if (dice < 50) {
-    static constexpr HeldReason kReasons[] = {HeldReason::user, HeldReason::paused, HeldReason::quota};
+    static constexpr HeldReason kReasons[] = {HeldReason::user, HeldReason::window, HeldReason::quota};
     if (const auto job = some_job()) step(JobHeld{*job, kReasons[rng_.below(std::size(kReasons))]});
     return;
   }
