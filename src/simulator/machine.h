@@ -1,7 +1,11 @@
 // Machine: the true costs of a simulated machine, before noise: run times, load times, memory.
 //
 // Constants: docs/scheduling.md; step times come from scheduler::builtin_priors, so the world and the policy's first
-// guess differ by noise only.
+// guess differ by noise only. Rows of the tables: kTraceFamilies and kTraceGpuTypes (trace_files.h).
+//
+//   run    overhead (0.5 + 0.5 n) + steps step (pixels / reference)^exponent (shared + (1 - shared) n)
+//   load   start + bytes / to_gpu from host memory; start + max(bytes / to_gpu, bytes / disk (readers + 1)) from disk
+//   memory weights and overhead of all residents, and the largest workspace among them
 #pragma once
 
 #include <string_view>
@@ -24,26 +28,45 @@ class Machine {
   double memory_bytes(int gpu) const;       // usable by workers
   double worker_overhead_bytes() const;     // per resident model
   double workspace_bytes(int model) const;  // in use only while it runs
-  bool fits(int model, int gpu) const;      // alone
+  double weight_bytes(int model) const;
+  bool fits(int model, int gpu) const;  // alone
   double run_seconds(const TraceJob& job, int gpu) const;
+  double run_seconds(const TraceJob& job, int gpu, int images) const;  // of a chunk of it
   // From host memory, or from the disk with so many readers at work already (it counts as one more).
   double load_from_host_seconds(int model, int gpu) const;
   double load_from_disk_seconds(int model, int gpu, int other_readers) const;
+  // While it is being read already, by a staging or another load: that read's rest instead of an own one.
+  double load_joining_read_seconds(int model, int gpu, double remaining_read_s) const;
   double stage_seconds(int model, int other_readers) const;  // disk to host memory
   double lora_patch_seconds(int model) const;                // when the set differs from the one in use
 
   // What production is told at the start: the same formulas as priors.
   scheduler::ModelFacts facts(int model) const;
   std::string_view gpu_type(int gpu) const;
+  double host_memory_bytes() const { return host_bytes_; }
+  double disk_bytes_per_second() const { return disk_bytes_per_second_; }  // of one reader alone
 
  private:
-  struct GpuRow;
-  struct ModelRow;
+  struct GpuRow {
+    std::string_view type;
+    double memory_bytes = 0.0;
+  };
+  struct ModelRow {
+    double bytes = 0.0;
+    double workspace_bytes = 0.0;
+    std::string_view family;                  // the scheduler's name of it
+    std::vector<scheduler::CostPrior> costs;  // of each gpu, in their order
+  };
+  const ModelRow& row(int model) const { return models_[static_cast<std::size_t>(model)]; }
+  const scheduler::CostPrior& cost(int model, int gpu) const { return row(model).costs[static_cast<std::size_t>(gpu)]; }
+  double read_seconds(int model, int other_readers) const;
+
   std::vector<GpuRow> gpus_;
   std::vector<ModelRow> models_;
+  double host_bytes_ = 0.0;
   double disk_bytes_per_second_ = 1e9;
+  enum class Disk { shared_by_readers, same_for_each } disk_ = Disk::shared_by_readers;
   double overhead_bytes_ = 0.0;
-  double spawn_seconds_ = 0.0;
 };
 
 }  // namespace pixelfleet::simulator
