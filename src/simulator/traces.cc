@@ -1,0 +1,531 @@
+#include "simulator/traces.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <optional>
+
+#include "base/check.h"
+#include "base/format.h"
+#include "base/rng.h"
+#include "simulator/machine.h"
+#include "simulator/trace_files.h"
+
+namespace pixelfleet::simulator {
+namespace {
+
+constexpr double kHour = 3600.0;
+constexpr double kGigabyte = 1e9;
+constexpr int kUsers = 200;
+constexpr double kUserSkew = 1.5;  // user = floor(200 u^1.5): the busiest of 200 sends 3 % of the jobs
+constexpr double kStickiness = 0.6;
+
+// How likely each value is; the parts add up to 1.
+template <class Value>
+struct Share {
+  Value value;
+  double part;
+};
+
+// What is asked of a family. Large models are asked for fewer pictures at once.
+struct FamilyMix {
+  std::string_view family;
+  double gigabytes;
+  std::vector<Share<int>> images;
+  std::vector<Share<int>> steps;
+  std::vector<Share<double>> pixels;
+};
+
+constexpr double kSquare512 = 512.0 * 512.0;
+constexpr double kPortrait512 = 512.0 * 768.0;
+constexpr double kSquare1024 = 1024.0 * 1024.0;
+constexpr double kPortrait1024 = 832.0 * 1216.0;
+
+const FamilyMix& mix_of(std::string_view family) {
+  static const std::vector<Share<int>> kMany = {{1, 0.58}, {2, 0.08}, {4, 0.34}};
+  static const std::vector<Share<int>> kFew = {{1, 0.58}, {2, 0.42}};
+  static const std::array<FamilyMix, 4> kMixes = {{
+      {"SDXL", 6.9, kMany, {{20, 0.1}, {30, 0.8}, {40, 0.1}}, {{kSquare1024, 0.8}, {kPortrait1024, 0.2}}},
+      {"SD15", 2.1, kMany, {{20, 0.2}, {30, 0.8}}, {{kSquare512, 0.6}, {kPortrait512, 0.4}}},
+      {"FLUX8", 17.0, kFew, {{20, 0.2}, {28, 0.8}}, {{kSquare1024, 1.0}}},
+      {"SD35L", 18.0, kFew, {{28, 1.0}}, {{kSquare1024, 1.0}}},
+  }};
+  const auto found = std::ranges::find(kMixes, family, &FamilyMix::family);
+  CHECK(found != kMixes.end());
+  return *found;
+}
+
+// How many models of each family; the most popular model comes first, families take turns as long as they last.
+struct FamilyCounts {
+  int sdxl = 0;
+  int sd15 = 0;
+  int flux = 0;
+  int sd35 = 0;
+};
+
+std::vector<TraceModel> models_of(const FamilyCounts& counts) {
+  struct Turn {
+    std::string_view family;
+    int at_once;
+    int left;
+  };
+  std::array<Turn, 4> turns = {
+      {{"SDXL", 2, counts.sdxl}, {"SD15", 1, counts.sd15}, {"FLUX8", 1, counts.flux}, {"SD35L", 1, counts.sd35}}};
+  const auto total = static_cast<std::size_t>(counts.sdxl + counts.sd15 + counts.flux + counts.sd35);
+  std::vector<TraceModel> models;
+  while (models.size() < total) {
+    for (Turn& turn : turns) {
+      for (int i = 0; i < turn.at_once && turn.left > 0; ++i, --turn.left) {
+        models.push_back({std::string(turn.family), mix_of(turn.family).gigabytes * kGigabyte});
+      }
+    }
+  }
+  return models;
+}
+
+enum class Arrivals { poisson, bursts };
+
+struct Recipe {
+  std::string_view name;
+  std::vector<std::string> gpus;
+  double host_gigabytes = 64.0;
+  double disk_gigabytes_per_second = 1.0;
+  FamilyCounts families;
+  double zipf = 1.0;
+  double hours = 6.0;
+  double rho = 0.6;
+  Arrivals arrivals = Arrivals::poisson;
+  double rotate_every_s = 0.0;  // 0: the ranking stays
+  double drop_every_s = 0.0;    // 0: no drops
+  double lora_part = 0.0;
+};
+
+constexpr int kRotateBy = 3;
+constexpr double kBurstFactor = 3.5;    // of the mean rate while it bursts; between bursts nothing arrives
+constexpr double kBurstSeconds = 60.0;  // mean
+constexpr int kDropJobs = 40;
+constexpr int kLoraSetsPerModel = 12;
+constexpr double kLoraZipf = 1.0;
+
+std::vector<std::string> several(std::size_t count, const char* type) { return std::vector<std::string>(count, type); }
+
+const std::vector<Recipe>& recipes() {
+  static const std::vector<Recipe> kRecipes = {
+      {.name = "T2", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}},
+      {.name = "T3", .gpus = several(4, "4090-24"), .families = {11, 5, 3, 1}, .zipf = 0.8, .rho = 0.85},
+      {.name = "T4",
+       .gpus = several(8, "A100-40"),
+       .host_gigabytes = 192.0,
+       .families = {20, 8, 5, 1},
+       .hours = 2.0,
+       .arrivals = Arrivals::bursts},
+      {.name = "T5",
+       .gpus = several(4, "A100-40"),
+       .host_gigabytes = 128.0,
+       .families = {15, 6, 4, 1},
+       .zipf = 1.1,
+       .rho = 0.75,
+       .rotate_every_s = 1800.0},
+      {.name = "T6",
+       .gpus = {"H100-80", "A100-40", "4090-24", "4090-24", "V100-16"},
+       .host_gigabytes = 128.0,
+       .families = {12, 5, 3, 1},
+       .zipf = 0.9,
+       .hours = 5.0,
+       .rho = 0.7},
+      {.name = "T7",
+       .gpus = several(4, "4090-24"),
+       .families = {10, 4, 2, 0},
+       .zipf = 0.9,
+       .rho = 0.45,
+       .drop_every_s = 1200.0},
+      {.name = "T9",
+       .gpus = several(2, "4090-24"),
+       .host_gigabytes = 32.0,
+       .disk_gigabytes_per_second = 0.25,
+       .families = {9, 4, 2, 0},
+       .rho = 0.5},
+      {.name = "T11", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}, .lora_part = 0.7},
+      {.name = "T12", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}},
+  };
+  return kRecipes;
+}
+
+const Recipe& recipe(std::string_view name) {
+  const auto found = std::ranges::find(recipes(), name, &Recipe::name);
+  CHECK(found != recipes().end());
+  return *found;
+}
+
+MachineSpec machine_of(const Recipe& recipe) {
+  return {recipe.gpus, recipe.host_gigabytes * kGigabyte, recipe.disk_gigabytes_per_second * kGigabyte};
+}
+
+double exponential(Rng& rng, double mean) { return -std::log1p(-rng.unit()) * mean; }
+
+template <class Value>
+Value pick(Rng& rng, const std::vector<Share<Value>>& shares) {
+  double rest = rng.unit();
+  for (const Share<Value>& share : shares) {
+    if (rest < share.part) return share.value;
+    rest -= share.part;
+  }
+  return shares.back().value;
+}
+
+// Rank r is drawn with weight (r + 1)^-exponent.
+class Zipf {
+ public:
+  Zipf(std::size_t count, double exponent) {
+    for (std::size_t rank = 0; rank < count; ++rank) {
+      weights_.push_back(std::pow(static_cast<double>(rank + 1), -exponent));
+    }
+    total_ = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  }
+  std::size_t draw(Rng& rng) const {
+    double rest = rng.unit() * total_;
+    for (std::size_t rank = 0; rank + 1 < weights_.size(); ++rank) {
+      if (rest < weights_[rank]) return rank;
+      rest -= weights_[rank];
+    }
+    return weights_.size() - 1;
+  }
+  double part(std::size_t rank) const { return weights_[rank] / total_; }
+
+ private:
+  std::vector<double> weights_;
+  double total_ = 0.0;
+};
+
+// Seconds that the gpus which fit the model would take together; infinity where none does.
+double pooled_seconds(const Machine& machine, const TraceJob& job) {
+  double rate = 0.0;
+  for (int gpu = 0; gpu < machine.gpu_count(); ++gpu) {
+    if (machine.fits(job.model, gpu)) rate += 1.0 / machine.run_seconds(job, gpu);
+  }
+  return 1.0 / rate;
+}
+
+// The mean over everything that may be asked of a model.
+double mean_pooled_seconds(const Machine& machine, int model, const FamilyMix& mix) {
+  double mean = 0.0;
+  for (const auto& images : mix.images) {
+    for (const auto& steps : mix.steps) {
+      for (const auto& pixels : mix.pixels) {
+        TraceJob job;
+        job.model = model;
+        job.images = images.value;
+        job.steps = steps.value;
+        job.pixels = pixels.value;
+        mean += images.part * steps.part * pixels.part * pooled_seconds(machine, job);
+      }
+    }
+  }
+  return mean;
+}
+
+// What users ask for: who, which model, how much of it.
+class Demand {
+ public:
+  Demand(const Recipe& recipe, const std::vector<TraceModel>& models, std::uint64_t seed)
+      : recipe_(recipe),
+        models_(models),
+        popularity_(models.size(), recipe.zipf),
+        lora_popularity_(kLoraSetsPerModel, kLoraZipf),
+        rng_(seed) {}
+
+  TraceJob next(double arrival_s) {
+    const int user = static_cast<int>(kUsers * std::pow(rng_.unit(), kUserSkew));
+    const auto last = last_.find(user);
+    const bool keeps = last != last_.end() && rng_.chance(kStickiness);
+    TraceJob job =
+        keeps ? job_for(arrival_s, user, last->second.model) : job_for(arrival_s, user, draw_model(arrival_s));
+    if (recipe_.lora_part > 0.0) job.lora_set = keeps ? last->second.lora_set : draw_lora_set(job.model);
+    last_[user] = job;
+    return job;
+  }
+
+  TraceJob job_for(double arrival_s, int user, int model) {
+    const FamilyMix& mix = mix_of(models_[static_cast<std::size_t>(model)].family);
+    TraceJob job;
+    job.arrival_s = arrival_s;
+    job.user = user;
+    job.model = model;
+    job.images = pick(rng_, mix.images);
+    job.steps = pick(rng_, mix.steps);
+    job.pixels = pick(rng_, mix.pixels);
+    return job;
+  }
+
+  int draw_model(double arrival_s) { return model_of(popularity_.draw(rng_), arrival_s); }
+
+  // A job's pooled seconds in the mean over models, mixes and `duration_s`.
+  double mean_work_s(const Machine& machine, double duration_s) const {
+    const bool rotates = recipe_.rotate_every_s > 0.0;
+    const int periods = rotates ? static_cast<int>(std::ceil(duration_s / recipe_.rotate_every_s)) : 1;
+    double mean = 0.0;
+    for (int period = 0; period < periods; ++period) {
+      for (std::size_t rank = 0; rank < models_.size(); ++rank) {
+        const int model = model_of(rank, period * recipe_.rotate_every_s);
+        const FamilyMix& mix = mix_of(models_[static_cast<std::size_t>(model)].family);
+        mean += popularity_.part(rank) * mean_pooled_seconds(machine, model, mix) / periods;
+      }
+    }
+    return mean;
+  }
+
+ private:
+  int model_of(std::size_t rank, double at_s) const {
+    if (recipe_.rotate_every_s <= 0.0) return static_cast<int>(rank);
+    const auto turns = static_cast<std::size_t>(at_s / recipe_.rotate_every_s);
+    return static_cast<int>((rank + kRotateBy * turns) % models_.size());
+  }
+
+  // Sets are numbered over all models; 0: none.
+  int draw_lora_set(int model) {
+    if (!rng_.chance(recipe_.lora_part)) return 0;
+    return 1 + model * kLoraSetsPerModel + static_cast<int>(lora_popularity_.draw(rng_));
+  }
+
+  const Recipe& recipe_;
+  const std::vector<TraceModel>& models_;
+  Zipf popularity_;
+  Zipf lora_popularity_;
+  Rng rng_;
+  std::map<int, TraceJob> last_;  // by user
+};
+
+std::vector<double> poisson(Rng& rng, double mean_gap_s, double duration_s) {
+  std::vector<double> arrivals;
+  for (double at = exponential(rng, mean_gap_s); at < duration_s; at += exponential(rng, mean_gap_s)) {
+    arrivals.push_back(at);
+  }
+  return arrivals;
+}
+
+// Poisson at kBurstFactor times the mean rate during bursts, nothing between them.
+std::vector<double> bursts(Rng& rng, double mean_gap_s, double duration_s) {
+  std::vector<double> arrivals;
+  double start = 0.0;
+  while (true) {
+    start += exponential(rng, kBurstSeconds * (kBurstFactor - 1.0));
+    const double end = start + exponential(rng, kBurstSeconds);
+    for (double at = start + exponential(rng, mean_gap_s / kBurstFactor); at < end;
+         at += exponential(rng, mean_gap_s / kBurstFactor)) {
+      if (at >= duration_s) return arrivals;
+      arrivals.push_back(at);
+    }
+    start = end;
+    if (start >= duration_s) return arrivals;
+  }
+}
+
+// Bulk users beside the interactive ones: each drop is of one user and one model.
+void add_drops(const Recipe& recipe, double duration_s, Rng& rng, Demand& demand, std::vector<TraceJob>& jobs) {
+  int user = kUsers;
+  for (const double at : poisson(rng, recipe.drop_every_s, duration_s)) {
+    const int model = demand.draw_model(at);
+    for (int i = 0; i < kDropJobs; ++i) jobs.push_back(demand.job_for(at, user, model));
+    ++user;
+  }
+  std::ranges::stable_sort(jobs, {}, &TraceJob::arrival_s);
+}
+
+Result<Trace> open_trace(const Recipe& recipe, double rho, std::uint64_t seed, TraceLength length) {
+  Trace trace;
+  trace.name = recipe.name;
+  trace.machine = machine_of(recipe);
+  trace.models = models_of(recipe.families);
+  const auto machine = Machine::make(trace.machine, trace.models, Regime::slow, Capabilities::ideal);
+  if (!machine) return fail(machine.error());
+
+  Rng streams(seed);
+  Rng clock(streams.next());
+  Demand demand(recipe, trace.models, streams.next());
+  Rng drop_clock(streams.next());
+  Demand drops(recipe, trace.models, streams.next());
+
+  const double duration_s = recipe.hours * kHour * length.part;
+  const double gap_s = demand.mean_work_s(*machine, duration_s) / rho;
+  const bool even = recipe.arrivals == Arrivals::poisson;
+  for (const double at : even ? poisson(clock, gap_s, duration_s) : bursts(clock, gap_s, duration_s)) {
+    trace.jobs.push_back(demand.next(at));
+  }
+  if (recipe.drop_every_s > 0.0) add_drops(recipe, duration_s, drop_clock, drops, trace.jobs);
+  return trace;
+}
+
+// Two models that never fit together, in turn; the third is only there to be listed.
+Trace alternate(TraceLength length) {
+  constexpr int kJobs = 240;
+  constexpr double kGapSeconds = 18.0;
+  Trace trace;
+  trace.name = "T1";
+  trace.machine.gpus = {"4090-24"};
+  for (const std::string_view family : {"FLUX8", "SDXL", "SD35L"}) {
+    trace.models.push_back({std::string(family), mix_of(family).gigabytes * kGigabyte});
+  }
+  const int jobs = std::max(2, static_cast<int>(kJobs * length.part));
+  for (int i = 0; i < jobs; ++i) {
+    TraceJob& job = trace.jobs.emplace_back();
+    job.arrival_s = kGapSeconds * i;
+    job.user = i % 2;
+    job.model = i % 2 == 0 ? 2 : 0;
+  }
+  return trace;
+}
+
+Trace offline_drop(std::uint64_t seed, TraceLength length) {
+  constexpr int kJobs = 400;
+  const Recipe& mix = recipe("T3");
+  Trace trace;
+  trace.name = "T8";
+  trace.machine = machine_of(mix);
+  trace.models = models_of(mix.families);
+  Demand demand(mix, trace.models, seed);
+  const int jobs = std::max(1, static_cast<int>(kJobs * length.part));
+  for (int i = 0; i < jobs; ++i) trace.jobs.push_back(demand.next(0.0));
+  return trace;
+}
+
+// One chunk in a hundred runs out of memory, and a gpu is away for ten minutes.
+Result<Trace> failing(std::uint64_t seed, TraceLength length) {
+  auto trace = open_trace(recipe("T12"), recipe("T12").rho, seed, length);
+  if (!trace) return trace;
+  constexpr double kLostAfterSeconds = 2.0 * kHour;
+  constexpr double kLostForSeconds = 600.0;
+  trace->failures = {0.01, 1, kLostAfterSeconds * length.part, (kLostAfterSeconds + kLostForSeconds) * length.part};
+  return trace;
+}
+
+constexpr std::string_view kProductionFile = "gentd26-days00-13.csv";
+
+// The folder of the environment, else shared/traces in the current folder or one above it.
+Result<std::string> production_file() {
+  namespace fs = std::filesystem;
+  std::vector<std::string> looked_in;
+  const auto found_in = [&](const fs::path& folder) {
+    looked_in.push_back(folder.string());
+    std::error_code ignored;
+    return fs::is_regular_file(folder / kProductionFile, ignored);
+  };
+  if (const char* folder = std::getenv("PIXELFLEET_TRACES"); folder != nullptr && *folder != '\0') {
+    if (found_in(folder)) return (fs::path(folder) / kProductionFile).string();
+  } else {
+    std::error_code ignored;
+    for (fs::path above = fs::current_path(ignored); !above.empty(); above = above.parent_path()) {
+      if (found_in(above / "shared" / "traces")) return (above / "shared" / "traces" / kProductionFile).string();
+      if (above == above.root_path()) break;
+    }
+  }
+  return fail(ErrorCode::not_found,
+              format("T10 is skipped: {} is not in {}; PIXELFLEET_TRACES may name the folder that holds it",
+                     kProductionFile, join(looked_in, ", ")));
+}
+
+// Numbers the models anew, by requests, so that families take turns down the ranking as in the made-up traces.
+void rank_models(std::vector<TraceJob>& jobs) {
+  std::map<int, int> requests;
+  for (const TraceJob& job : jobs) ++requests[job.model];
+  std::vector<int> ranked;
+  for (const auto& [model, count] : requests) ranked.push_back(model);
+  std::ranges::stable_sort(ranked, [&](int a, int b) { return requests[a] > requests[b]; });
+  std::map<int, int> rank_of;
+  for (const int model : ranked) rank_of.emplace(model, static_cast<int>(rank_of.size()));
+  for (TraceJob& job : jobs) job.model = rank_of[job.model];
+}
+
+FamilyCounts like_t6(std::size_t models) {
+  const auto part = [&](int count) {
+    return static_cast<int>(std::lround(count * static_cast<double>(models) / 21.0));
+  };
+  FamilyCounts counts = {0, part(5), part(3), part(1)};
+  counts.sdxl = static_cast<int>(models) - counts.sd15 - counts.flux - counts.sd35;
+  return counts;
+}
+
+Result<Trace> production(TraceLength length) {
+  constexpr double kDay = 24.0 * kHour;
+  constexpr double kFirstDay = 9.0;
+  constexpr double kDays = 4.0;
+  constexpr double kSpeed = 12.0;
+  constexpr std::uint64_t kPixelSeed = 10;
+  const auto file = production_file();
+  if (!file) return fail(file.error());
+  const auto text = read_trace_text(*file);
+  if (!text) return fail(text.error());
+  auto jobs = parse_jobs(*text, *file, kMaxTraceModels);
+  if (!jobs) return fail(jobs.error());
+
+  const double first_s = kFirstDay * kDay;
+  const double end_s = first_s + kDays * kDay;
+  std::erase_if(*jobs, [&](const TraceJob& job) { return job.arrival_s < first_s || job.arrival_s >= end_s; });
+  rank_models(*jobs);
+  Trace trace;
+  trace.name = "T10";
+  trace.machine.gpus = several(4, "4090-24");
+  const auto most = std::ranges::max_element(*jobs, {}, &TraceJob::model);
+  if (most == jobs->end()) return fail(ErrorCode::corrupt, *file + " holds no request of days 9 to 12");
+  trace.models = models_of(like_t6(static_cast<std::size_t>(most->model) + 1));
+  Rng rng(kPixelSeed);
+  for (TraceJob& job : *jobs) {
+    job.arrival_s = (job.arrival_s - first_s) / kSpeed;
+    job.pixels = pick(rng, mix_of(trace.models[static_cast<std::size_t>(job.model)].family).pixels);
+  }
+  std::erase_if(*jobs, [&](const TraceJob& job) { return job.arrival_s >= kDays * kDay / kSpeed * length.part; });
+  trace.jobs = std::move(*jobs);
+  return trace;
+}
+
+std::optional<Error> wrong_length(TraceLength length) {
+  if (length.part > 0.0 && length.part <= 1.0) return std::nullopt;
+  return invalid_fields({{"length", format("{}", length.part), "the part of a trace", "above 0, up to 1"}});
+}
+
+}  // namespace
+
+const std::vector<std::string>& trace_names() {
+  static const std::vector<std::string> kNames = {"T1", "T2", "T3", "T4",  "T5",  "T6",
+                                                  "T7", "T8", "T9", "T10", "T11", "T12"};
+  return kNames;
+}
+
+Result<Trace> make_trace(std::string_view name, std::uint64_t seed, TraceLength length) {
+  if (auto error = wrong_length(length)) return fail(std::move(*error));
+  if (std::ranges::find(trace_names(), name) == trace_names().end()) {
+    return fail(invalid_fields(
+        {{"trace", std::string(name), format("no trace \"{}\"", name), format("{}", join(trace_names(), ", "))}}));
+  }
+  if (name == "T1") return alternate(length);
+  if (name == "T8") return offline_drop(seed, length);
+  if (name == "T10") return production(length);
+  if (name == "T12") return failing(seed, length);
+  return open_trace(recipe(name), recipe(name).rho, seed, length);
+}
+
+Result<Trace> make_load_trace(double rho, std::uint64_t seed, TraceLength length) {
+  if (auto error = wrong_length(length)) return fail(std::move(*error));
+  constexpr double kLow = 0.01;
+  constexpr double kHigh = 2.0;
+  if (!(rho >= kLow && rho <= kHigh)) {
+    return fail(
+        invalid_fields({{"rho", format("{}", rho), format("\"{}\"", rho), format("from {} to {}", kLow, kHigh)}}));
+  }
+  auto trace = open_trace(recipe("T3"), rho, seed, length);
+  if (trace) trace->name = format("T3 at {:.2f}", rho);
+  return trace;
+}
+
+Result<std::vector<double>> pooled_run_seconds(const Trace& trace) {
+  const auto machine = Machine::make(trace.machine, trace.models, Regime::slow, Capabilities::ideal);
+  if (!machine) return fail(machine.error());
+  std::vector<double> seconds;
+  for (const TraceJob& job : trace.jobs) seconds.push_back(pooled_seconds(*machine, job));
+  return seconds;
+}
+
+}  // namespace pixelfleet::simulator
