@@ -71,6 +71,26 @@ TEST(Bounds, AnUnequalGpuCountsByItsSpeed) {
   EXPECT_NEAR(bounds.makespan_s, (50 * 1.55 + 0.28440 * 9.46970) / 1.28440, 1e-2);
 }
 
+// SD15 at 512 x 512: 0.25 + 20 * 0.020 = 0.65 s on the H100, 0.25 + 20 * 0.053 = 1.31 s on the V100, which is thus
+// worth 0.49618 of the H100, more than for SDXL. Loads, SDXL and SD15: 3.89394 and 2.42424 s on the H100, 9.46970
+// and 4.12121 s on the V100.
+TEST(Bounds, AGpuCountsByTheJobThatSuitsItBest) {
+  std::vector<TraceJob> jobs(50, job(0, 0));
+  jobs[0].model = 1;
+  jobs[0].pixels = 512.0 * 512.0;
+  const Bounds bounds = slow_bounds(trace_of({"H100-80", "V100-16"}, {sdxl(), {"SD15", 2.1e9}}, jobs));
+  const double loads_s = std::min(1.0 * 3.89394, 0.49618 * 9.46970) + std::min(1.0 * 2.42424, 0.49618 * 4.12121);
+  EXPECT_NEAR(bounds.makespan_s, (49 * 1.55 + 0.65 + loads_s) / 1.49618, 1e-2);
+}
+
+// Four images take 1.125 + 1.1 * 3.76 = 5.261 s on the H100; but split into single ones, the V100 is worth 0.28440.
+TEST(Bounds, AGpuCountsByTheChunkThatSuitsItBest) {
+  std::vector<TraceJob> jobs(50, job(0, 0));
+  for (TraceJob& each : jobs) each.images = 4;
+  const Bounds bounds = slow_bounds(trace_of({"H100-80", "V100-16"}, {sdxl()}, jobs));
+  EXPECT_NEAR(bounds.makespan_s, (50 * 5.261 + 0.28440 * 9.46970) / 1.28440, 1e-2);
+}
+
 TEST(Bounds, MeanFlowOfEqualJobsAtOnceIsThatOfTheirQueue) {
   const std::vector<TraceJob> jobs(10, job(5, 0));
   const Bounds bounds = slow_bounds(trace_of({"4090-24"}, {sdxl()}, jobs));
