@@ -1,0 +1,92 @@
+// ProductionDriver: lets the production scheduler run the world, through the events and actions of the control loop.
+//
+// The scheduler is told what production would tell it: priors, not the noise; a worker's progress once, early in each
+// chunk; models as staged when a read has brought them into host memory. A chunk that runs out of memory takes its
+// worker along, to nobody's blame.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "scheduler/scheduler.h"
+#include "simulator/decision_times.h"
+#include "simulator/world.h"
+
+namespace pixelfleet::simulator {
+
+class ProductionDriver {
+ public:
+  // The world outlives it. Of the policy, gpus, memory and disk are those of the machine.
+  ProductionDriver(World& world, scheduler::Policy policy);
+
+  Result<RunRecord> drive();
+
+ private:
+  struct Worker {
+    int gpu = 0;
+    int model = 0;
+    enum class State { loading, loaded } state = State::loading;
+  };
+  struct Chunk {
+    WorkerId worker;
+    int job = 0;
+    std::vector<int> indices;
+    int told_step = 0;  // of the first picture
+  };
+
+  // What the world did.
+  void on(const JobArrived& event);
+  void on(const LoadEnded& event);
+  void on(const RunEnded& event);
+  void on(const ModelRead& event);
+  void on(const GpuFailed& event);
+  void on(const GpuReturned& event);
+  void on(const TimerRang& event);
+
+  // What the scheduler orders.
+  void on(const scheduler::StartWorker& order);
+  void on(const scheduler::StopWorker& order);
+  void on(const scheduler::StartChunk& order);
+  void on(const scheduler::CancelChunk& order);
+  void on(const scheduler::AbandonChunk& order);
+  void on(const scheduler::SetJobState& order);
+  void on(const scheduler::SetJobOrder&) {}
+  void on(const scheduler::StageModel& order);
+  void on(const scheduler::UnstageModel& order);
+  void on(const scheduler::RememberCost&) {}
+  void on(const scheduler::WakeAt& order);
+
+  void introduce();  // policy, gpus, models
+  void tell(scheduler::Event event) { told_.push_back(std::move(event)); }
+  void let_decide();  // steps the scheduler until it has heard everything
+  void read_into_host(int model);
+  void restart_orphaned_stagings();
+  Gpu gpu_facts(int gpu) const;
+  int model_of(const ModelKey& key) const { return models_.at(key); }
+  const TraceJob& job(int index) const { return world_.trace().jobs[static_cast<std::size_t>(index)]; }
+  Instant now() const;
+
+  World& world_;
+  scheduler::Policy policy_;
+  scheduler::Scheduler scheduler_;
+  std::vector<ModelKey> keys_;
+  std::map<ModelKey, int> models_;
+  std::map<GpuUuid, int> gpus_;
+
+  std::deque<scheduler::Event> told_;
+  std::map<WorkerId, Worker> workers_;
+  std::map<ChunkId, Chunk> chunks_;
+  std::set<int> staged_;           // models that the scheduler counts as in host memory
+  std::set<int> staging_ordered_;  // unanswered StageModel
+  std::int64_t wish_ = 0;          // the number of the last WakeAt
+  std::optional<Error> failure_;
+  DecisionTimes decisions_;
+};
+
+}  // namespace pixelfleet::simulator
