@@ -26,6 +26,7 @@ struct RunPrior {
 struct LoadPrior {
   double start_seconds = 2.0;
   double to_gpu_bytes_per_second = 2e9;
+  double lora_seconds = 3.0;  // to change the LoRA set of a loaded model
 
   friend bool operator==(const LoadPrior&, const LoadPrior&) = default;
 };

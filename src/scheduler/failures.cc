@@ -21,10 +21,14 @@ void Scheduler::State::on(const WorkerLost& event) {
   OpenJob* job = nullptr;
   if (worker.chunk) job = abandon_chunk(*worker.chunk, event.failure);
   if (worker.claimed_by) job = &jobs.at(*worker.claimed_by);
+  if (worker.started_for && job == nullptr) {
+    const auto found_job = jobs.find(*worker.started_for);
+    if (found_job != jobs.end() && queue.contains(found_job->first)) job = &found_job->second;
+  }
   erase_worker(event.worker);
   if (worker.phase == WorkerPhase::starting) back_off(worker.gpu, worker.model);
   if (job == nullptr) return;
-  if (job->wish == OpenJob::Wish::cancel) return end(*job, JobState::cancelled);
+  if (job->wish == OpenJob::Wish::cancel) return go_on(*job);
   // A worker that dies after it handed over everything has done its work.
   if (event.blame == Blame::job && !job->remaining().empty()) return charge(*job, worker.gpu, event.failure);
   settle(*job);
@@ -55,6 +59,7 @@ void Scheduler::State::out_of_memory(OpenJob& job, const GpuUuid& gpu, const Job
   Lane larger = job.lane();
   larger.more_than_bytes = gpus.at(gpu).gpu.memory_total_bytes;
   if (job.more_than_bytes < 0 && models.contains(job.model) && any_selected_can_take(larger)) {
+    queue.erase(job.id);  // its lane changes
     job.more_than_bytes = larger.more_than_bytes;
     return settle(job);
   }
@@ -99,7 +104,7 @@ void Scheduler::State::on(const TimerFired&) { wake_at.reset(); }
 
 void Scheduler::State::ask_to_wake() {
   if (queue.size() == 0) return;
-  std::optional<Instant> earliest;
+  std::optional<Instant> earliest = next_guard();
   for (const auto& [key, entry] : back_offs) {
     if (entry.retry_at > now && (!earliest || entry.retry_at < *earliest)) earliest = entry.retry_at;
   }

@@ -227,7 +227,7 @@ TEST(Failures, AModelInBackOffOnOneGpuIsLoadedOnAnotherAtOnce) {
 }
 
 TEST(Failures, AnUnloadableModelFailsItsQueuedJobsButStaysKnown) {
-  Rig rig(Policy{.multi_gpu = true, .max_gpus = 2, .single_gpu = "", .resident_limit = 2});
+  Rig rig(Policy{.multi_gpu = true, .max_gpus = 2, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::v18});
   rig.gpu(0);
   rig.gpu(1);
   rig.model("bad");

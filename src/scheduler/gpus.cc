@@ -4,14 +4,14 @@
 #include <utility>
 
 #include "base/format.h"
-#include "domain/settings.h"
 #include "scheduler/state.h"
 
 namespace pixelfleet::scheduler {
 
 void Scheduler::State::on(const PolicyChanged& event) {
   policy = event.policy;
-  policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxMultiGpus);
+  policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxBoardGpus);
+  ++planning.machine;
   select_gpus();
   tidy_up_all();
   settle_all();
@@ -24,6 +24,7 @@ void Scheduler::State::on(const GpuArrived& event) {
     if (known->second.gpu.kind != event.gpu.kind) on(GpuLost{event.gpu.uuid});
   }
   gpus[event.gpu.uuid].gpu = event.gpu;
+  ++planning.machine;
   select_gpus();
   tidy_up_all();
   settle_all();
@@ -41,21 +42,19 @@ void Scheduler::State::on(const GpuLost& event) {
     stop_worker(id);
   }
   gpus.erase(slot);
+  ++planning.machine;
   std::erase_if(back_offs, [&event](const auto& entry) { return entry.first.first == event.gpu; });
   if (single_gpu == event.gpu) single_gpu.reset();
   select_gpus();
   settle_all();
   if (interrupted == nullptr) return;
-  if (interrupted->wish == OpenJob::Wish::cancel) return end(*interrupted, JobState::cancelled);
-  settle(*interrupted);
+  go_on(*interrupted);
 }
 
 void Scheduler::State::on(const ModelKnown& event) {
   const auto known = models.find(event.model.key);
-  if (known != models.end() && known->second.engine == event.model.engine &&
-      known->second.memory_bytes == event.model.memory_bytes) {
-    return;
-  }
+  if (known != models.end() && known->second == event.model) return;
+  ++planning.machine;
   models[event.model.key] = event.model;
   for (auto& [id, worker] : workers) {
     if (worker.model == event.model.key) worker.model_facts = Worker::Facts::outdated;
@@ -67,6 +66,7 @@ void Scheduler::State::on(const ModelKnown& event) {
 
 void Scheduler::State::on(const ModelForgotten& event) {
   if (models.erase(event.model) == 0) return;
+  ++planning.machine;
   forget_back_offs_of(event.model);
   tidy_up_all();
   settle_all();
@@ -120,17 +120,16 @@ Scheduler::GpuView Scheduler::State::view(const Slot& slot) const {
   }
   std::sort(view.resident_models.begin(), view.resident_models.end());
   const bool used = is_selected(slot.gpu.uuid);
-  if (!slot.active) {
-    view.state = used || is_undecided() ? GpuState::idle : GpuState::unused;
-    return view;
-  }
-  const Worker& worker = workers.at(*slot.active);
-  if (worker.phase == WorkerPhase::starting) {
-    view.state = GpuState::loading;
-    view.job = worker.claimed_by;
-  } else {
+  if (slot.running) {
     view.state = used ? GpuState::busy : GpuState::draining;
-    view.job = chunks.at(*worker.chunk).job;
+    view.job = chunks.at(*workers.at(*slot.running).chunk).job;
+  } else if (slot.loading) {
+    const Worker& worker = workers.at(*slot.loading);
+    view.state = GpuState::loading;
+    view.job = worker.claimed_by ? worker.claimed_by : worker.started_for;
+    if (view.job && !jobs.contains(*view.job)) view.job.reset();
+  } else {
+    view.state = used || is_undecided() ? GpuState::idle : GpuState::unused;
   }
   return view;
 }

@@ -1,8 +1,122 @@
+// Host memory: which model files are kept there, and which is read in next.
+//
+// A file's value is the reading it is expected to save, in seconds per second and byte: its model's arrival rate, and
+// more while jobs wait for it that no gpu can run. One file is staged at a time, only while no load reads the disk;
+// a load of the model being staged joins it. The file of least value leaves first.
+#include <algorithm>
+
 #include "scheduler/state.h"
 
 namespace pixelfleet::scheduler {
+namespace {
 
-void Scheduler::State::on(const ModelStaged&) {}
-void Scheduler::State::on(const ModelUnstaged&) {}
+constexpr double kQueueSeconds = 60.0;  // so many waiting jobs a minute count as a rate
+constexpr int kMostQueued = 8;
+constexpr double kOnGpuToo = 0.5;            // a file whose model is on a gpu is worth less
+constexpr double kWorthAhead = 0.3 / 900.0;  // arrivals per second from which a file is read though nobody waits
+constexpr double kClearlyMore = 1.5;         // and worth this much more than what it pushes out
+
+double bytes_of(const Planning& planning, const ModelKey& key) {
+  return planning.board.model(planning.models.at(key)).file_bytes;
+}
+
+}  // namespace
+
+double Scheduler::State::host_value(int model) const {
+  const Board& board = planning.board;
+  const BoardModel& facts = board.model(model);
+  double value = board.rate(model);
+  const bool on_gpu = board.holders(model) != 0;
+  if (facts.queued > 0 && !on_gpu) value += std::min(facts.queued, kMostQueued) / kQueueSeconds;
+  return value / board.disk_bytes_per_second * (on_gpu ? kOnGpuToo : 1.0);
+}
+
+void Scheduler::State::on(const ModelStaged& event) {
+  if (planning.staging == event.model) planning.staging.reset();
+  if (!models.contains(event.model) || policy.host_memory_bytes == 0) return;
+  planning.staged.insert(event.model);
+  planning.stale.insert(event.model);
+  keep_within_host_memory();
+}
+
+void Scheduler::State::on(const ModelUnstaged& event) {
+  if (planning.staging == event.model) planning.staging.reset();
+  planning.staged.erase(event.model);
+  planning.stale.insert(event.model);
+}
+
+void Scheduler::State::keep_within_host_memory() {
+  for (;;) {
+    double bytes = planning.staging ? bytes_of(planning, *planning.staging) : 0.0;
+    const ModelKey* least = nullptr;
+    double least_value = kNever;
+    for (const ModelKey& key : planning.staged) {
+      const int model = model_index(key);
+      bytes += planning.board.model(model).file_bytes;
+      const double value = host_value(model);
+      if (value < least_value) {
+        least_value = value;
+        least = &key;
+      }
+    }
+    if (bytes <= static_cast<double>(policy.host_memory_bytes) || least == nullptr) return;
+    unstage(ModelKey(*least));
+  }
+}
+
+void Scheduler::State::unstage(const ModelKey& key) {
+  actions.emplace_back(UnstageModel{key});
+  planning.staged.erase(key);
+  planning.stale.insert(key);
+}
+
+// Whether files worth less than `value` can leave so that this one fits; then they have left.
+bool Scheduler::State::make_room(const ModelKey& key, double value, double margin) {
+  double free = static_cast<double>(policy.host_memory_bytes) - bytes_of(planning, key);
+  std::vector<std::pair<double, ModelKey>> others;
+  for (const ModelKey& staged : planning.staged) {
+    free -= bytes_of(planning, staged);
+    others.emplace_back(host_value(model_index(staged)), staged);
+  }
+  std::sort(others.begin(), others.end());
+  std::size_t leaving = 0;
+  double lost = 0.0;
+  while (free < 0.0) {
+    if (leaving == others.size() || others[leaving].first >= value) return false;
+    const double bytes = bytes_of(planning, others[leaving].second);
+    lost += others[leaving].first * bytes;
+    free += bytes;
+    ++leaving;
+  }
+  if (value * bytes_of(planning, key) <= margin * lost) return false;
+  for (std::size_t i = 0; i < leaving; ++i) unstage(others[i].second);
+  return true;
+}
+
+void Scheduler::State::stage() {
+  const Board& board = planning.board;
+  if (policy.tuning.staging == Part::off || policy.host_memory_bytes == 0) return;
+  if (planning.staging || board.disk_readers > 0) return;
+  int best = -1;
+  int ahead = -1;
+  for (int model = 0; model < static_cast<int>(board.models.size()); ++model) {
+    const BoardModel& facts = board.model(model);
+    if (facts.in_host || board.holders(model) != 0 ||
+        facts.file_bytes > static_cast<double>(policy.host_memory_bytes) ||
+        !models.contains(planning.model_keys[static_cast<std::size_t>(model)])) {
+      continue;
+    }
+    if (!facts.window.empty() && (best < 0 || host_value(model) > host_value(best))) best = model;
+    if (board.rate(model) > kWorthAhead && (ahead < 0 || host_value(model) > host_value(ahead))) ahead = model;
+  }
+  const int next = best >= 0 ? best : ahead;
+  if (next < 0) return;
+  const ModelKey key = planning.model_keys[static_cast<std::size_t>(next)];
+  if (!make_room(key, host_value(next), best >= 0 ? 0.0 : kClearlyMore)) return;
+  planning.staging = key;
+  planning.staging_end =
+      now + Duration{static_cast<std::int64_t>(board.model(next).file_bytes / board.disk_bytes_per_second * 1e6)};
+  actions.emplace_back(StageModel{key});
+}
 
 }  // namespace pixelfleet::scheduler

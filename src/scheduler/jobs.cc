@@ -1,7 +1,6 @@
 // A job's life outside a gpu: admitted, held, released, cancelled, published.
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -22,8 +21,9 @@ double gib(std::int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1
 
 std::set<int> OpenJob::remaining() const {
   std::set<int> indices;
-  std::set_difference(missing.begin(), missing.end(), in_flight.begin(), in_flight.end(),
-                      std::inserter(indices, indices.end()));
+  for (const int index : missing) {
+    if (!in_flight.contains(index) && !in_chunks.contains(index)) indices.insert(indices.end(), index);
+  }
   return indices;
 }
 
@@ -42,6 +42,8 @@ void Scheduler::State::on(const JobSubmitted& event) {
   job.held = facts.held;
   job.worker_deaths = job.told_deaths = facts.worker_deaths;
   if (facts.cancel_requested) job.wish = OpenJob::Wish::cancel;
+  job.shape = facts.shape;
+  job.arrived_at = facts.arrived_at.value_or(now);
   admit(std::move(job));
 }
 
@@ -51,6 +53,7 @@ void Scheduler::State::admit(OpenJob arrival) {
   OpenJob& job = place->second;
   if (job.missing.empty()) return end(job, JobState::done);
   if (job.wish == OpenJob::Wish::cancel) return end(job, JobState::cancelled);
+  note_arrival(job);
   if (is_undecided()) select_gpus();
   // Refused at the door or never: a job that was accepted waits for the gpu it had in mind to come back.
   if (!job.held) {
@@ -86,23 +89,30 @@ std::optional<HeldReason> Scheduler::State::hold_for(const OpenJob& job) const {
 }
 
 void Scheduler::State::settle(OpenJob& job) {
-  CHECK(!job.chunk);
-  if (job.remaining().empty()) {  // all that is missing is on its way to the disk
+  if (job.remaining().empty()) {  // all that is missing is made, or on its way to the disk
     leave_queue(job);
     return tell(job, JobState::running);
   }
+  const bool runs = !job.chunks.empty();
   if (const auto reason = hold_for(job)) {
     leave_queue(job);
-    return tell(job, JobState::held, reason);
+    return runs ? tell(job, JobState::running) : tell(job, JobState::held, reason);
   }
-  tell(job, JobState::queued);
-  if (!queue.contains(job.id)) queue.insert({job.priority, job.rank, job.id}, job.lane());
+  tell(job, runs ? JobState::running : JobState::queued);
+  if (queue.contains(job.id)) return;
+  job.estimate.machine = 0;  // its lane may be another one
+  queue.insert({job.priority, job.rank, job.id}, job.lane());
 }
 
 void Scheduler::State::settle_all() {
   for (auto& [id, job] : jobs) {
-    if (job.waiting()) settle(job);
+    if (job.waiting() || queue.contains(id)) settle(job);
   }
+}
+
+void Scheduler::State::go_on(OpenJob& job) {
+  if (job.wish == OpenJob::Wish::run) return settle(job);
+  if (job.chunks.empty()) end(job, JobState::cancelled);
 }
 
 void Scheduler::State::tell(OpenJob& job, JobState state, std::optional<HeldReason> held) {
@@ -115,8 +125,15 @@ void Scheduler::State::tell(OpenJob& job, JobState state, std::optional<HeldReas
 
 void Scheduler::State::end(OpenJob& job, JobState state, std::optional<JobError> error) {
   leave_queue(job);
+  // Chunks outlive their job until their workers answer.
+  if (state != JobState::done && job.wish == OpenJob::Wish::run) cancel_chunks(job);
+  if (job.estimate.owner >= 0) ++planning.board.owners[static_cast<std::size_t>(job.estimate.owner)].ended;
   actions.emplace_back(SetJobState{job.id, state, std::nullopt, std::move(error), job.worker_deaths});
   jobs.erase(job.id);
+}
+
+void Scheduler::State::cancel_chunks(const OpenJob& job) {
+  for (const ChunkId chunk : job.chunks) actions.emplace_back(CancelChunk{chunk, chunks.at(chunk).worker});
 }
 
 void Scheduler::State::leave_queue(OpenJob& job) {
@@ -132,10 +149,11 @@ void Scheduler::State::on(const JobCancelRequested& event) {
   const auto found = jobs.find(event.job);
   if (found == jobs.end()) return;
   OpenJob& job = found->second;
-  if (!job.chunk) return end(job, JobState::cancelled);
+  if (job.chunks.empty()) return end(job, JobState::cancelled);
   if (job.wish == OpenJob::Wish::cancel) return;
   job.wish = OpenJob::Wish::cancel;
-  actions.emplace_back(CancelChunk{*job.chunk, chunks.at(*job.chunk).worker});
+  leave_queue(job);
+  cancel_chunks(job);
 }
 
 // A job that runs cannot be held any more; it may only be cancelled.
@@ -159,6 +177,7 @@ void Scheduler::State::on(const ImagePublished& event) {
   OpenJob& job = found->second;
   if (job.missing.erase(event.index) == 0) return;
   job.in_flight.erase(event.index);
+  job.in_chunks.erase(event.index);
   if (job.missing.empty()) return end(job, JobState::done);
   if (job.waiting()) settle(job);
 }
@@ -168,17 +187,14 @@ void Scheduler::State::on(const ImageRejected& event) {
   if (found == jobs.end()) return;
   OpenJob& job = found->second;
   if (job.in_flight.erase(event.index) == 0) return;
-  if (!job.chunk) settle(job);
+  if (job.wish == OpenJob::Wish::run) settle(job);
 }
 
 void Scheduler::State::on(const JobUnpublishable& event) {
   const auto found = jobs.find(event.job);
   if (found == jobs.end()) return;
   OpenJob& job = found->second;
-  if (job.chunk && job.wish == OpenJob::Wish::run) {
-    actions.emplace_back(CancelChunk{*job.chunk, chunks.at(*job.chunk).worker});
-  }
-  end(job, JobState::failed, event.failure);  // the chunk outlives it until its worker answers
+  end(job, JobState::failed, event.failure);
 }
 
 void Scheduler::State::on(const ServerRestarted&) {
@@ -190,8 +206,11 @@ void Scheduler::State::on(const ServerRestarted&) {
   wake_at.reset();
   for (auto& [uuid, slot] : gpus) {
     slot.workers.clear();
-    slot.active.reset();
+    slot.running.reset();
+    slot.loading.reset();
+    slot.tenure_seconds = slot.paid_seconds = 0.0;
   }
+  forget_plans();
   auto before = std::exchange(jobs, {});
   select_gpus();
   // Every open job is admitted once more, exactly as from the rows of a store.
@@ -205,6 +224,8 @@ void Scheduler::State::on(const ServerRestarted&) {
     again.pin = std::move(job.pin);
     again.missing = std::move(job.missing);
     again.held_by_others = job.held_by_others;
+    again.shape = std::move(job.shape);
+    again.arrived_at = job.arrived_at;
     again.state = job.state;
     again.held = job.held;
     again.worker_deaths = again.told_deaths = job.worker_deaths;

@@ -13,12 +13,21 @@ std::size_t most_residents(const Policy& policy) {
   return static_cast<std::size_t>(std::max(policy.resident_limit, 1));
 }
 
+// Of gpu memory, for as long as the model stays, whether it runs or not.
+std::int64_t weights_bytes(const ModelFacts& model, const Policy& policy) {
+  return model.memory_bytes - model.workspace_bytes + policy.worker_overhead_bytes;
+}
+
 }  // namespace
 
 std::int64_t Scheduler::State::reserved_bytes(const Slot& slot) const {
   std::int64_t bytes = 0;
-  for (const WorkerId id : slot.workers) bytes += workers.at(id).bytes;
-  return bytes;
+  std::int64_t workspace = 0;
+  for (const WorkerId id : slot.workers) {
+    bytes += workers.at(id).bytes;
+    workspace = std::max(workspace, workers.at(id).workspace_bytes);
+  }
+  return bytes + workspace;
 }
 
 std::optional<WorkerId> Scheduler::State::least_recently_used(const Slot& slot) const {
@@ -31,23 +40,32 @@ std::optional<WorkerId> Scheduler::State::least_recently_used(const Slot& slot) 
   return least;
 }
 
-WorkerId Scheduler::State::start_worker(Slot& slot, const ModelFacts& model, OpenJob& job) {
-  // The gpu is idle and large enough, so all its workers may go if need be.
-  while (reserved_bytes(slot) + model.memory_bytes > slot.gpu.memory_total_bytes ||
-         slot.workers.size() >= most_residents(policy)) {
-    stop_worker(*least_recently_used(slot));
+bool Scheduler::State::fits_beside(const Slot& slot, const ModelFacts& model) const {
+  std::int64_t bytes = weights_bytes(model, policy);
+  std::int64_t workspace = model.workspace_bytes;
+  for (const WorkerId id : slot.workers) {
+    bytes += workers.at(id).bytes;
+    workspace = std::max(workspace, workers.at(id).workspace_bytes);
   }
+  return bytes + workspace <= slot.gpu.memory_total_bytes && slot.workers.size() < most_residents(policy);
+}
+
+WorkerId Scheduler::State::start_worker(Slot& slot, const ModelFacts& model, const OpenJob& job) {
+  // The gpu could hold the model alone, and what runs there was counted by whoever chose it.
+  while (!fits_beside(slot, model)) stop_worker(*least_recently_used(slot));
   const WorkerId id = next_worker;
   ++next_worker.value;
   Worker worker;
   worker.gpu = slot.gpu.uuid;
   worker.model = model.key;
-  worker.bytes = model.memory_bytes;
-  worker.claimed_by = job.id;
+  worker.bytes = weights_bytes(model, policy);
+  worker.workspace_bytes = model.workspace_bytes;
+  worker.started_for = job.id;
+  worker.blocks = slot.running ? Worker::Blocks::no : Worker::Blocks::yes;
+  worker.since = now;
   workers.emplace(id, std::move(worker));
   slot.workers.insert(id);
-  slot.active = id;
-  job.load = id;
+  slot.loading = id;
   actions.emplace_back(StartWorker{id, slot.gpu.uuid, model.key});
   return id;
 }
@@ -62,7 +80,8 @@ void Scheduler::State::erase_worker(WorkerId id) {
   if (worker.claimed_by) jobs.at(*worker.claimed_by).load.reset();
   Slot& slot = gpus.at(worker.gpu);
   slot.workers.erase(id);
-  if (slot.active == id) slot.active.reset();
+  if (slot.running == id) slot.running.reset();
+  if (slot.loading == id) slot.loading.reset();
   workers.erase(id);
 }
 
@@ -85,7 +104,7 @@ void Scheduler::State::tidy_up(Slot& slot) {
   // Only after the gpu became smaller.
   while (reserved_bytes(slot) > slot.gpu.memory_total_bytes) {
     auto victim = least_recently_used(slot);
-    if (!victim && slot.active && workers.at(*slot.active).phase == WorkerPhase::starting) victim = slot.active;
+    if (!victim) victim = slot.loading;
     if (!victim) break;
     stop_worker(*victim);
   }

@@ -1,5 +1,6 @@
-// Which job goes to which gpu, policy v1: the job first in order takes an idle gpu that holds its model, else the idle
-// one with most free memory. With multi-GPU off only the first job may start.
+// Which job goes to which gpu by the simple policies: the job first in order takes an idle gpu that holds its model,
+// else the idle one with most free memory. With multi-GPU off, and by fifo, only the first job may start; by v18 later
+// ones may pass one that finds no gpu.
 #include <algorithm>
 #include <tuple>
 
@@ -9,9 +10,10 @@ namespace pixelfleet::scheduler {
 
 bool engine_runs_on(Engine engine, GpuKind kind) { return engine == Engine::synthetic || kind != GpuKind::virtual_gpu; }
 
-bool can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model) {
+bool Scheduler::State::can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model) const {
   return engine_runs_on(model.engine, gpu.kind) && (!lane.pin || *lane.pin == gpu.uuid) &&
-         model.memory_bytes <= gpu.memory_total_bytes && gpu.memory_total_bytes > lane.more_than_bytes;
+         model.memory_bytes + policy.worker_overhead_bytes <= gpu.memory_total_bytes &&
+         gpu.memory_total_bytes > lane.more_than_bytes;
 }
 
 bool Scheduler::State::any_selected_can_take(const Lane& lane) const {
@@ -34,13 +36,14 @@ std::vector<Slot*> Scheduler::State::candidates(const Lane& lane) {
 }
 
 bool Scheduler::State::any_idle() const {
-  return std::any_of(selected.begin(), selected.end(), [this](const GpuUuid& uuid) { return !gpus.at(uuid).active; });
+  return std::any_of(selected.begin(), selected.end(), [this](const GpuUuid& uuid) { return !gpus.at(uuid).busy(); });
 }
 
 void Scheduler::State::place() {
+  if (uses_amp()) return plan();
   while (queue.size() > 0 && any_idle()) {
     loads_ended = LoadsEnded::none;
-    if (policy.multi_gpu) {
+    if (uses_v18()) {
       Queue::Walk walk(queue);
       while (!walk.at_end() && any_idle() && loads_ended == LoadsEnded::none) {
         if (place(jobs.at(walk.job())) == Placed::impossible) {
@@ -65,7 +68,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
     if (!is_idle(*slot)) continue;
     for (const WorkerId id : slot->workers) {
       if (workers.at(id).model != job.model) continue;
-      start_chunk(job, id);
+      start_chunk(job, id, job.missing.size());
       return Placed::chunk;
     }
   }
@@ -80,7 +83,9 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
     if (best == nullptr || key(*slot) < key(*best)) best = slot;
   }
   if (best == nullptr) return Placed::impossible;
-  start_worker(*best, model, job);
+  const WorkerId load = start_worker(*best, model, job);
+  workers.at(load).claimed_by = job.id;
+  job.load = load;
   return Placed::load;
 }
 
@@ -93,7 +98,7 @@ void Scheduler::State::hand_on_load(WorkerId id) {
   Queue::Walk walk(queue, worker.model);
   while (!walk.at_end()) {
     OpenJob& job = jobs.at(walk.job());
-    if (!policy.multi_gpu && queue.first() != job.id) break;  // only the first may start
+    if (!uses_v18() && queue.first() != job.id) break;  // only the first may start
     if (!suits(walk.lane())) {
       walk.skip_lane();
     } else if (job.load) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -12,6 +13,8 @@ void Queue::insert(const Position& position, Lane lane) {
   CHECK(!contains(position.job));
   lanes_[lane].insert(position);
   if (position.rank != 0.0) moved_[lane].insert(position);
+  ++counts_[lane.model];
+  touched_.insert(lane.model);
   entries_.emplace(position.job, Entry{position, std::move(lane)});
 }
 
@@ -25,7 +28,27 @@ void Queue::erase(JobId job) {
     moved->second.erase(position);
     if (moved->second.empty()) moved_.erase(moved);
   }
+  const auto count = counts_.find(lane.model);
+  if (--count->second == 0) counts_.erase(count);
+  touched_.insert(lane.model);
   entries_.erase(entry);
+}
+
+std::size_t Queue::count(const ModelKey& model) const {
+  const auto found = counts_.find(model);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+std::optional<JobId> Queue::first_of(const ModelKey& model, Priority priority) const {
+  const Position least{priority, -std::numeric_limits<double>::infinity(), JobId{}};
+  const Position* first = nullptr;
+  for (auto lane = lanes_.lower_bound(Lane{model, std::nullopt, {}, -1}); lane != lanes_.end(); ++lane) {
+    if (lane->first.model != model) break;
+    const auto job = lane->second.lower_bound(least);
+    if (job == lane->second.end() || job->priority != priority) continue;
+    if (first == nullptr || *job < *first) first = &*job;
+  }
+  return first != nullptr ? std::optional<JobId>(first->job) : std::nullopt;
 }
 
 void Queue::Moved::insert(const Position& position) {

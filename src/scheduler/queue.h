@@ -48,10 +48,17 @@ class Queue {
  public:
   void insert(const Position& position, Lane lane);
   void erase(JobId job);
+  bool any_moved() const { return !moved_.empty(); }
   bool contains(JobId job) const { return entries_.contains(job); }
   std::size_t size() const { return entries_.size(); }
   std::optional<JobId> first() const;
   std::vector<JobId> of_model(const ModelKey& model) const;  // in order
+  std::size_t count(const ModelKey& model) const;
+  // The first job of this model and priority, whatever waits before it.
+  std::optional<JobId> first_of(const ModelKey& model, Priority priority) const;
+  void touch(const ModelKey& model) { touched_.insert(model); }
+  // Models whose jobs have changed since it was asked last.
+  std::set<ModelKey> take_touched() { return std::exchange(touched_, {}); }
 
   // Whether a younger job was moved in front of this place and waits in a lane that `suits`. Ranks alone say so: no
   // memory of the move is needed. While every rank is 0 it costs one look.
@@ -111,6 +118,8 @@ class Queue {
   Lanes lanes_;  // empty ones stay until drop_empty_lanes, so that a Walk may erase
   std::map<Lane, Moved> moved_;
   std::map<JobId, Entry> entries_;
+  std::map<ModelKey, std::size_t> counts_;
+  std::set<ModelKey> touched_;
 };
 
 }  // namespace pixelfleet::scheduler

@@ -5,6 +5,15 @@
 #include "scheduler/state.h"
 
 namespace pixelfleet::scheduler {
+namespace {
+
+// Frequent events after which no gpu is freer and no job more startable than before.
+bool changes_no_choice(const Event& event) {
+  return std::holds_alternative<ImageMade>(event) || std::holds_alternative<ImagePublished>(event) ||
+         std::holds_alternative<ChunkProgress>(event) || std::holds_alternative<CostRemembered>(event);
+}
+
+}  // namespace
 
 Scheduler::Scheduler(FirstIds first) : state_(std::make_unique<State>()) {
   state_->next_chunk = first.chunk;
@@ -24,7 +33,7 @@ std::vector<Action> Scheduler::step(const Event& event, Instant now) {
   State& state = *state_;
   state.now = now;
   std::visit([&state](const auto& e) { state.on(e); }, event);
-  state.place();
+  if (!state.uses_amp() || !changes_no_choice(event)) state.place();
   state.ask_to_wake();
   return std::exchange(state.actions, {});
 }

@@ -16,7 +16,11 @@ Policy single(std::string gpu = "") {
   return {.multi_gpu = false, .max_gpus = 4, .single_gpu = std::move(gpu), .resident_limit = 2};
 }
 Policy multi(int max_gpus, int resident_limit = 2) {
-  return {.multi_gpu = true, .max_gpus = max_gpus, .single_gpu = "", .resident_limit = resident_limit};
+  return {.multi_gpu = true,
+          .max_gpus = max_gpus,
+          .single_gpu = "",
+          .resident_limit = resident_limit,
+          .algorithm = Algorithm::v18};
 }
 
 TEST(Scheduler, LoadsTheModelThenRunsTheJobThenReportsItDoneWhenEveryPictureIsPublished) {

@@ -20,10 +20,12 @@
 //                          queued <-> held(no_gpu, model_disabled)  those out of place leave when idle   gpus.cc
 //   ServerRestarted        running -> queued | cancelled          all gone                               jobs.cc
 //
-// Invariants: a job is in `queue` exactly when its state is queued. A worker that is starting or running is its gpu's
-// `active` one. A starting worker is claimed by exactly one queued job; a load that nobody claims is stopped.
+// Invariants: a job is in `queue` exactly when it has pictures that no chunk makes and nothing holds it; so it may run
+// and be in the queue at once. A worker that is starting is its gpu's `loading` one, a running one its `running` one.
+// Of the simple policies, a starting worker is claimed by exactly one queued job; a load that nobody claims is stopped.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,10 +34,26 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/board.h"
+#include "scheduler/cost_model.h"
 #include "scheduler/queue.h"
 #include "scheduler/scheduler.h"
 
 namespace pixelfleet::scheduler {
+
+// What the board needs to know of a job, made once and again when something under it changed.
+struct Estimate {
+  int owner = -1;
+  int place = 0;
+  int loras = 0;
+  int pace = -1;  // index of the learned ratios of its family and sampler
+  double backlog_at_arrival = 0.0;
+  GpuMask gpus = 0;
+  std::uint64_t machine = 0;                  // the version of gpus and models that `gpus` is for
+  int images = 0;                             // that `seconds` are for
+  std::size_t gpu_types = 0;                  // likewise
+  std::array<float, kMaxGpuTypes> seconds{};  // before learning
+};
 
 struct OpenJob {
   JobId id;
@@ -56,12 +74,18 @@ struct OpenJob {
   int worker_deaths = 0;
   enum class Wish { run, cancel } wish = Wish::run;
 
+  Shape shape;
+  Instant arrived_at;
+
   // What a restart forgets.
-  std::optional<ChunkId> chunk;
-  std::optional<WorkerId> load;  // the worker that starts for it
+  std::set<ChunkId> chunks;      // that run
+  std::optional<WorkerId> load;  // the worker that starts for it, of the simple policies
+  Estimate estimate;
   std::set<GpuUuid> avoid;
   std::int64_t more_than_bytes = -1;
   std::vector<std::string> evidence;
+
+  std::set<int> in_chunks;  // of the missing: a chunk has them to make
 
   std::set<int> remaining() const;  // what a new chunk has to make
   bool waiting() const { return state == JobState::queued || state == JobState::held; }
@@ -73,11 +97,18 @@ enum class WorkerPhase { starting, ready, running };
 struct Worker {
   GpuUuid gpu;
   ModelKey model;
-  std::int64_t bytes = 0;  // reserved on the gpu
+  std::int64_t bytes = 0;            // reserved on the gpu while it lives
+  std::int64_t workspace_bytes = 0;  // and while it runs; one workspace a gpu
   WorkerPhase phase = WorkerPhase::starting;
-  std::optional<JobId> claimed_by;  // while starting
-  std::optional<ChunkId> chunk;     // while running
-  std::uint64_t last_used = 0;      // counts uses of all workers
+  std::optional<JobId> claimed_by;   // while starting, of the simple policies: the one job it starts for
+  std::optional<JobId> started_for;  // while starting: the job that made the load worth it
+  Instant since;                     // of the load or chunk under way
+  Instant expected_end;              // likewise
+  double prior_seconds = 0.0;        // likewise, before learning; 0: it teaches nothing
+  Tier tier = Tier::disk;
+  enum class Blocks { no, yes } blocks = Blocks::yes;  // whether its load keeps the gpu from running
+  std::optional<ChunkId> chunk;                        // while running
+  std::uint64_t last_used = 0;                         // counts uses of all workers
   int chunks_run = 0;
   enum class Facts { current, outdated } model_facts = Facts::current;
 };
@@ -86,12 +117,50 @@ struct Chunk {
   WorkerId worker;
   JobId job;
   std::set<int> left;  // not handed over yet
+  std::size_t images = 0;
 };
 
 struct Slot {
   Gpu gpu;
   std::set<WorkerId> workers;
-  std::optional<WorkerId> active;  // starting or running
+  std::optional<WorkerId> running;
+  std::optional<WorkerId> loading;
+  double tenure_seconds = 0.0;  // run since the last load that blocked it
+  double paid_seconds = 0.0;    // that load
+  int loras = 0;                // of the last chunk
+
+  bool busy() const { return running || loading; }
+};
+
+// The amp policy's dense view of State and what it takes to keep it up to date.
+struct Planning {
+  Board board;
+  CostModel costs;
+  std::map<ModelKey, int> models;
+  std::vector<ModelKey> model_keys;
+  std::map<std::string, int> owners;
+  std::vector<int> submitted;  // by owner: jobs so far
+  std::map<std::string, int> loras;
+  std::vector<std::string> gpu_types;  // names
+  // Learned ratios by family and sampler, refreshed when the cost model has changed.
+  struct Pace {
+    ModelKey model;
+    std::string sampler;
+    std::uint64_t version = 0;
+    std::size_t gpu_types = 0;
+    std::array<float, kMaxGpuTypes> ratio{};
+  };
+  std::map<std::pair<std::string, std::string>, int> pace_index;
+  std::vector<Pace> paces;
+  std::uint64_t machine = 1;        // changes with gpus, models and policy
+  std::uint64_t board_machine = 0;  // that the board is made from
+
+  std::set<ModelKey> stale;  // models whose facts on the board are to be made again
+
+  // Host memory.
+  std::set<ModelKey> staged;
+  std::optional<ModelKey> staging;
+  Instant staging_end;
 };
 
 // After a worker died while loading: when the next one of this gpu and model may start.
@@ -117,6 +186,7 @@ struct Scheduler::State {
   std::map<std::pair<GpuUuid, ModelKey>, BackOff> back_offs;
   std::optional<Instant> wake_at;
   std::uint64_t uses = 0;
+  Planning planning;
 
   // Never repeat.
   ChunkId next_chunk;
@@ -138,10 +208,12 @@ struct Scheduler::State {
   void on(const ServerRestarted& event);
   void admit(OpenJob job);    // its state and held are what the world was told
   void settle(OpenJob& job);  // a job without chunk: queued, held, or running on what is in flight
+  void go_on(OpenJob& job);   // settle, or end it if that is wished and nothing of it runs
   void settle_all();          // after what gpus can do has changed
   void tell(OpenJob& job, JobState state, std::optional<HeldReason> held = std::nullopt);
   void end(OpenJob& job, JobState state, std::optional<JobError> error = std::nullopt);  // destroys `job`
   void leave_queue(OpenJob& job);
+  void cancel_chunks(const OpenJob& job);
   std::optional<HeldReason> hold_for(const OpenJob& job) const;
   std::optional<JobError> too_big_for_this_machine(const OpenJob& job) const;
 
@@ -172,7 +244,7 @@ struct Scheduler::State {
   void on(const WorkerReady& event);
   void on(const ImageMade& event);
   void on(const ChunkEnded& event);
-  void start_chunk(OpenJob& job, WorkerId worker_id);
+  void start_chunk(OpenJob& job, WorkerId worker_id, std::size_t images);
   OpenJob* close_chunk(ChunkId id);                             // forgets it; its job, if that is still open
   OpenJob* abandon_chunk(ChunkId id, const JobError& failure);  // close_chunk, and say so
 
@@ -199,7 +271,8 @@ struct Scheduler::State {
   GpuView view(const Slot& slot) const;
 
   // memory.cc: which models stay.
-  WorkerId start_worker(Slot& slot, const ModelFacts& model, OpenJob& job);
+  WorkerId start_worker(Slot& slot, const ModelFacts& model, const OpenJob& job);
+  bool fits_beside(const Slot& slot, const ModelFacts& model) const;  // with what is there
   void stop_worker(WorkerId id);
   void erase_worker(WorkerId id);
   void tidy_up(Slot& slot);  // stops idle workers and loads that are out of place
@@ -211,17 +284,49 @@ struct Scheduler::State {
   void place();
   enum class Placed { chunk, load, waits, impossible };
   Placed place(OpenJob& job);
-  bool is_idle(const Slot& slot) const { return !slot.active && is_selected(slot.gpu.uuid); }
+  bool is_idle(const Slot& slot) const { return !slot.busy() && is_selected(slot.gpu.uuid); }
   bool any_idle() const;
   std::vector<Slot*> candidates(const Lane& lane);  // selected gpus that could take it, busy ones too
+  // Whether the gpu, empty, could hold the model, and the lane allows it there; `avoid` apart.
+  bool can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model) const;
   bool any_selected_can_take(const Lane& lane) const;
   void hand_on_load(WorkerId id);  // its job went another way: the next one that wants it, or stop it
+
+  // planning.cc: the board, and from its choices to actions.
+  bool uses_v18() const { return policy.multi_gpu && policy.algorithm == Algorithm::v18; }
+  bool uses_amp() const { return policy.multi_gpu && policy.algorithm == Algorithm::amp; }
+  void plan();
+  void carry_out(const Choice& choice);
+  std::size_t images_to_start(const OpenJob& job, const Choice& choice) const;
+  void sync_board();
+  void sync_gpu(BoardGpu& gpu, const Slot& slot);
+  void sync_model(const ModelKey& key);
+  void sync_window(const ModelKey& key);
+  BoardJob board_job(OpenJob& job, int model);
+  void note_arrival(OpenJob& job);
+  void forget_plans();  // a restart
+  std::optional<Instant> next_guard();
+  int model_index(const ModelKey& key);
+  int gpu_type(const std::string& name);
+  const Planning::Pace& pace_of(OpenJob& job);
+
+  // host_memory.cc
+  double host_value(int model) const;  // seconds of reading it saves, per second and byte
+  void stage();
+  bool make_room(const ModelKey& key, double value, double margin);
+  void unstage(const ModelKey& key);
+  void keep_within_host_memory();
+  bool is_staged(const ModelKey& key) const { return planning.staged.contains(key); }
+
+  // learning.cc
+  void learn_load(const Worker& worker);
+  void learn_run(const Chunk& chunk);
+  void expect_run(Worker& worker, OpenJob& job, int images);
 
   std::string digest() const;
 };
 
-// placement.cc: whether the gpu, empty, could hold the model, and the lane allows it there; `avoid` apart.
-bool can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model);
+double seconds_between(Instant from, Instant to);
 bool engine_runs_on(Engine engine, GpuKind kind);
 
 }  // namespace pixelfleet::scheduler

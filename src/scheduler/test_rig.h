@@ -17,7 +17,9 @@ class Rig {
  public:
   using Lines = std::vector<std::string>;
 
-  explicit Rig(Policy policy = {.multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2}) {
+  explicit Rig(
+      Policy policy = {
+          .multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::v18}) {
     give(PolicyChanged{std::move(policy)});
   }
 

@@ -1,5 +1,6 @@
 // Chunks on workers: started, answered, closed.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "scheduler/state.h"
@@ -12,25 +13,40 @@ void Scheduler::State::on(const WorkerReady& event) {
   Worker& worker = found->second;
   worker.phase = WorkerPhase::ready;
   worker.last_used = ++uses;
-  jobs.at(*worker.claimed_by).load.reset();
+  if (worker.claimed_by) jobs.at(*worker.claimed_by).load.reset();
   worker.claimed_by.reset();
-  gpus.at(worker.gpu).active.reset();
+  worker.started_for.reset();
+  Slot& slot = gpus.at(worker.gpu);
+  slot.loading.reset();
+  if (worker.blocks == Worker::Blocks::yes) {
+    slot.tenure_seconds = 0.0;
+    slot.paid_seconds = seconds_between(worker.since, now);
+  }
+  learn_load(worker);
   back_offs.erase({worker.gpu, worker.model});
 }
 
-void Scheduler::State::start_chunk(OpenJob& job, WorkerId worker_id) {
-  leave_queue(job);
+void Scheduler::State::start_chunk(OpenJob& job, WorkerId worker_id, std::size_t images) {
+  std::set<int> indices = job.remaining();
+  if (indices.size() <= images) {
+    leave_queue(job);
+  } else {
+    queue.touch(job.model);
+    while (indices.size() > images) indices.erase(std::prev(indices.end()));
+  }
   const ChunkId id = next_chunk;
   ++next_chunk.value;
   Worker& worker = workers.at(worker_id);
   worker.phase = WorkerPhase::running;
   worker.chunk = id;
-  gpus.at(worker.gpu).active = worker_id;
-  const std::set<int> indices = job.remaining();
-  chunks.emplace(id, Chunk{worker_id, job.id, indices});
-  job.chunk = id;
+  expect_run(worker, job, static_cast<int>(indices.size()));
+  gpus.at(worker.gpu).running = worker_id;
+  job.chunks.insert(id);
+  job.in_chunks.insert(indices.begin(), indices.end());
   tell(job, JobState::running);
   actions.emplace_back(StartChunk{id, worker_id, worker.gpu, job.id, {indices.begin(), indices.end()}});
+  const std::size_t count = indices.size();
+  chunks.emplace(id, Chunk{worker_id, job.id, std::move(indices), count});
 }
 
 void Scheduler::State::on(const ImageMade& event) {
@@ -38,6 +54,7 @@ void Scheduler::State::on(const ImageMade& event) {
   if (found == chunks.end() || found->second.left.erase(event.index) == 0) return;
   const auto job = jobs.find(found->second.job);
   if (job == jobs.end() || !job->second.missing.contains(event.index)) return;
+  job->second.in_chunks.erase(event.index);
   job->second.in_flight.insert(event.index);
 }
 
@@ -48,12 +65,16 @@ OpenJob* Scheduler::State::close_chunk(ChunkId id) {
   worker.chunk.reset();
   worker.last_used = ++uses;
   ++worker.chunks_run;
-  gpus.at(worker.gpu).active.reset();
+  Slot& slot = gpus.at(worker.gpu);
+  slot.running.reset();
+  slot.tenure_seconds += seconds_between(worker.since, now);
   const auto job = jobs.find(chunk->second.job);
+  if (job != jobs.end()) {
+    job->second.chunks.erase(id);
+    for (const int index : chunk->second.left) job->second.in_chunks.erase(index);
+  }
   chunks.erase(chunk);
-  if (job == jobs.end()) return nullptr;
-  job->second.chunk.reset();
-  return &job->second;
+  return job == jobs.end() ? nullptr : &job->second;
 }
 
 OpenJob* Scheduler::State::abandon_chunk(ChunkId id, const JobError& failure) {
@@ -66,11 +87,11 @@ void Scheduler::State::on(const ChunkEnded& event) {
   if (chunk == chunks.end()) return;
   const GpuUuid gpu = workers.at(chunk->second.worker).gpu;
   const std::set<int> left = chunk->second.left;
+  if (event.outcome == ChunkOutcome::done && left.empty()) learn_run(chunk->second);
   OpenJob* const job = close_chunk(event.chunk);
   tidy_up(gpus.at(gpu));
   if (job == nullptr) return;
-  if (job->wish == OpenJob::Wish::cancel) return end(*job, JobState::cancelled);
-  if (job->remaining().empty()) return settle(*job);
+  if (job->wish == OpenJob::Wish::cancel || job->remaining().empty()) return go_on(*job);
 
   if (event.outcome == ChunkOutcome::failed) {
     if (event.failure.code == "out_of_memory") return out_of_memory(*job, gpu, event.failure);

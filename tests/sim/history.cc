@@ -39,6 +39,7 @@ Policy SimWorld::random_policy() {
   static constexpr int kLimits[] = {-1, 0, 1, 2, 3};
   Policy policy;
   policy.multi_gpu = rng_.chance(0.6);
+  policy.algorithm = Algorithm::v18;
   policy.max_gpus = 1 + static_cast<int>(rng_.below(8));
   policy.resident_limit = kLimits[rng_.below(std::size(kLimits))];
   if (rng_.chance(0.3)) policy.single_gpu = format("gpu-{}", rng_.below(5));

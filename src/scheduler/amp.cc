@@ -1,0 +1,392 @@
+#include "scheduler/amp.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <tuple>
+
+namespace pixelfleet::scheduler {
+namespace {
+
+constexpr double kClassWeight[] = {8.0, 1.0, 0.02};  // interactive, normal, background
+constexpr std::size_t kPrefix = 24;                  // jobs of a model that a load is weighed for
+constexpr double kOtherFamilies = 0.02;              // warm starts yield a little where other models wait too
+constexpr double kCopyCounts = 0.5;                  // what a further copy has to gain per second of its load
+constexpr double kWhileStaging = 0.5;                // a load from the disk while it is read for another model
+constexpr double kWorthOthers = 0.3;                 // of the best index: what the roll-out looks at
+constexpr double kDiskNearlyAsFast = 2.0;            // behind a run, from the disk only if not slower by this
+
+double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
+
+double shortest(const BoardJob& job) { return *std::min_element(job.seconds.begin(), job.seconds.end()); }
+
+template <class Visit>
+void for_each_gpu(GpuMask mask, Visit visit) {
+  for (; mask != 0; mask &= mask - 1) visit(__builtin_ctzll(mask));
+}
+
+bool better(const Choice& a, const Choice& b) {
+  if (a.kind == Choice::Kind::none || b.kind == Choice::Kind::none)
+    return b.kind == Choice::Kind::none && a.kind != b.kind;
+  return std::tuple(-a.index, a.job, a.gpu) < std::tuple(-b.index, b.job, b.gpu);
+}
+
+}  // namespace
+
+void Amp::refresh() {
+  usable_ = 0;
+  double seconds = 0.0;
+  for (const BoardGpu& gpu : board_.gpus) {
+    if (!gpu.usable) continue;
+    ++usable_;
+    if (gpu.running >= 0) seconds += std::max(0.0, gpu.run_end - board_.now);
+  }
+  usable_ = std::max(usable_, 1);
+  for (const int model : board_.wanted) seconds += board_.model(model).queued_seconds;
+  backlog_ = seconds / usable_;
+  aging_ = std::max(board_.tuning.aging_seconds, backlog_);
+  holders_.assign(board_.models.size(), 0);
+  for (std::size_t g = 0; g < board_.gpus.size(); ++g) {
+    const BoardGpu& gpu = board_.gpus[g];
+    const auto add = [&](int model) { holders_[static_cast<std::size_t>(model)] |= bit(static_cast<int>(g)); };
+    if (gpu.loading >= 0) add(gpu.loading);
+    for (const Resident& resident : gpu.residents) add(resident.model);
+  }
+}
+
+double Amp::weight(const BoardJob& job) const {
+  const int ahead = std::max(0, job.place - board_.owners[static_cast<std::size_t>(job.owner)].ended);
+  const double fairness = ahead == 0 ? 1.0 : std::pow(1.0 + ahead, -board_.tuning.user_exponent);
+  return class_weight(job.priority) * (1.0 + (board_.now - job.arrived) / aging_) * fairness;
+}
+
+double Amp::guard(const BoardJob& job) const {
+  const Tuning& tuning = board_.tuning;
+  const double base = job.priority == Priority::background ? tuning.background_guard_seconds : tuning.guard_seconds;
+  return job.arrived + std::max({base, tuning.guard_run_times * shortest(job),
+                                 tuning.guard_backlog * std::max(job.backlog_at_arrival, backlog_)});
+}
+
+double Amp::next_guard() const {
+  double earliest = kNever;
+  for (const int model : board_.wanted) {
+    for (const BoardJob& job : board_.model(model).window) {
+      const double at = guard(job);
+      if (at > board_.now) earliest = std::min(earliest, at);
+    }
+  }
+  return earliest;
+}
+
+bool Amp::can_load(int gpu, int model) const {
+  const std::vector<int>& refused = board_.gpu(gpu).refused;
+  return board_.gpu(gpu).loading < 0 && std::find(refused.begin(), refused.end(), model) == refused.end();
+}
+
+const BoardJob* Amp::first_for(int model, int gpu) const {
+  for (const BoardJob& job : board_.model(model).window) {
+    if (job.gpus & bit(gpu)) return &job;
+  }
+  return nullptr;
+}
+
+bool Amp::may_switch(int gpu) const {
+  const BoardGpu& g = board_.gpu(gpu);
+  if (g.tenure >= board_.tuning.quantum * g.paid) return true;
+  return std::none_of(g.residents.begin(), g.residents.end(),
+                      [&](const Resident& resident) { return first_for(resident.model, gpu) != nullptr; });
+}
+
+int Amp::waiting_for_residents(int gpu, int except) const {
+  int jobs = 0;
+  for (const Resident& resident : board_.gpu(gpu).residents) {
+    if (resident.model != except) jobs += board_.model(resident.model).queued;
+  }
+  return jobs;
+}
+
+double Amp::ready_at(int model, int gpu) const {
+  const BoardGpu& g = board_.gpu(gpu);
+  double at = g.running >= 0 ? board_.run_end(gpu) : board_.now;
+  if (g.loading == model || (g.loading >= 0 && g.load_blocks)) at = std::max(at, board_.load_end(gpu));
+  return at;
+}
+
+Choice Amp::overdue_start(GpuMask idle) {
+  struct Overdue {
+    double guard;
+    int model;
+    const BoardJob* job;
+  };
+  std::vector<Overdue> overdue;
+  const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
+  for (const int model : board_.wanted) {
+    BoardModel& facts = board_.model(model);
+    facts.overdue = false;
+    if (facts.oldest_arrival + soonest > board_.now) continue;
+    const BoardJob* first = nullptr;
+    double earliest = board_.now;
+    for (const BoardJob& job : facts.window) {
+      const double at = guard(job);
+      if (at < earliest || (first == nullptr && at <= earliest)) {
+        earliest = at;
+        first = &job;
+      }
+    }
+    if (first == nullptr) continue;
+    facts.overdue = true;
+    overdue.push_back({earliest, model, first});
+  }
+  std::sort(overdue.begin(), overdue.end(), [](const Overdue& a, const Overdue& b) {
+    return std::tuple(a.guard, a.model) < std::tuple(b.guard, b.model);
+  });
+
+  for (const auto& [guard_at, model, job] : overdue) {
+    const GpuMask allowed = job->gpus;
+    Choice warm;
+    double warm_seconds = kNever;
+    for_each_gpu(idle & allowed & holders_[static_cast<std::size_t>(model)], [&, m = model, j = job](int g) {
+      const double seconds = board_.run_seconds(*j, g);
+      if (!board_.gpu(g).holds(m) || seconds >= warm_seconds) return;
+      warm_seconds = seconds;
+      warm = {Choice::Kind::run, g, m, j->id, kNever};
+    });
+    if (warm.kind != Choice::Kind::none) return warm;
+
+    Choice cold;
+    double least = kNever;
+    double least_load = kNever;
+    for_each_gpu(idle & allowed, [&, m = model, j = job](int g) {
+      if (!can_load(g, m) || !may_switch(g)) return;
+      const Eviction eviction = eviction_for(board_, g, m);
+      if (eviction.price >= kNever) return;
+      const double load = board_.load_seconds(m, g);
+      const double cost = load + board_.run_seconds(*j, g) + 0.5 * eviction.price;
+      least_load = std::min(least_load, load);
+      if (cost >= least) return;
+      least = cost;
+      cold = {Choice::Kind::load, g, m, j->id, kNever};
+    });
+    if (cold.kind == Choice::Kind::none) continue;
+    double ready = kNever;
+    for_each_gpu(allowed & holders_[static_cast<std::size_t>(model)],
+                 [&, m = model](int g) { ready = std::min(ready, ready_at(m, g)); });
+    if (ready <= board_.now + least_load + shortest(*job)) continue;  // that gpu takes it as its next
+    return cold;
+  }
+  return {};
+}
+
+void Amp::warm_starts(GpuMask idle, std::vector<Choice>& found) const {
+  for_each_gpu(idle, [&](int g) {
+    const BoardGpu& gpu = board_.gpu(g);
+    int families = 0;
+    for (const Resident& resident : gpu.residents) families += board_.model(resident.model).window.empty() ? 0 : 1;
+    const double yields = 1.0 - kOtherFamilies * std::max(0, families - 1);
+    for (const Resident& resident : gpu.residents) {
+      Choice best;
+      const GpuMask rivals = idle & holders_[static_cast<std::size_t>(resident.model)] & ~bit(g);
+      for (const BoardJob& job : board_.model(resident.model).window) {
+        if (!(job.gpus & bit(g))) continue;
+        const double seconds = board_.run_seconds(job, g);
+        double fastest = seconds;
+        for_each_gpu(rivals & job.gpus, [&](int other) {
+          if (board_.gpu(other).holds(resident.model)) fastest = std::min(fastest, board_.run_seconds(job, other));
+        });
+        const double value = board_.throughput > 0 ? weight(job) * std::sqrt(fastest / seconds)
+                                                   : weight(job) / seconds * std::sqrt(fastest / seconds);
+        const Choice choice{Choice::Kind::run, g, resident.model, job.id, value * yields};
+        if (better(choice, best)) best = choice;
+      }
+      if (best.kind != Choice::Kind::none) found.push_back(best);
+    }
+  });
+}
+
+// The best prefix of the model's jobs that have no copy to go to: their weights over `cost` and their run times.
+double Amp::composite(int model, int gpu, double cost) const {
+  struct Item {
+    double weight;
+    double seconds;
+  };
+  std::array<Item, kPrefix> items;
+  std::size_t count = 0;
+  const GpuMask copies = holders_[static_cast<std::size_t>(model)];
+  for (const BoardJob& job : board_.model(model).window) {
+    if (count == kPrefix) break;
+    if (!(job.gpus & bit(gpu)) || (job.gpus & copies)) continue;
+    const double seconds = board_.run_seconds(job, gpu);
+    items[count++] = {weight(job) * (board_.throughput > 0 ? seconds : 1.0), seconds};
+  }
+  std::sort(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(count),
+            [](const Item& a, const Item& b) { return a.weight * b.seconds > b.weight * a.seconds; });
+  double best = 0.0;
+  double weights = 0.0;
+  double seconds = cost;
+  for (std::size_t i = 0; i < count; ++i) {
+    weights += items[i].weight;
+    seconds += items[i].seconds;
+    best = std::max(best, weights / seconds);
+  }
+  return best;
+}
+
+// The sum of the waiting jobs' ends on these copies, each job in order on the one that ends it first.
+double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const {
+  std::array<double, kMaxBoardGpus> ready;
+  for_each_gpu(copies, [&](int g) { ready[static_cast<std::size_t>(g)] = ready_at(model, g); });
+  if (extra >= 0) ready[static_cast<std::size_t>(extra)] = extra_ready;
+  const GpuMask all = copies | (extra >= 0 ? bit(extra) : 0);
+  double sum = 0.0;
+  std::size_t count = 0;
+  for (const BoardJob& job : board_.model(model).window) {
+    if (count++ == kPrefix) break;
+    double first = kNever;
+    int on = -1;
+    for_each_gpu(all & job.gpus, [&](int g) {
+      const double end = ready[static_cast<std::size_t>(g)] + board_.run_seconds(job, g);
+      if (end < first) {
+        first = end;
+        on = g;
+      }
+    });
+    if (on < 0) continue;
+    ready[static_cast<std::size_t>(on)] = first;
+    sum += first - board_.now;
+  }
+  return sum;
+}
+
+void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const {
+  int homeless = 0;  // jobs whose model is nowhere
+  for (const int model : board_.wanted) {
+    if (holders_[static_cast<std::size_t>(model)] == 0) homeless += board_.model(model).queued;
+  }
+  GpuMask empty_types = 0;  // one empty gpu of a type stands for all
+  for_each_gpu(idle, [&](int g) {
+    const BoardGpu& gpu = board_.gpu(g);
+    if (!may_switch(g)) return;
+    if (gpu.residents.empty() && gpu.refused.empty() && gpu.loading < 0) {
+      if (empty_types & bit(gpu.type)) return;
+      empty_types |= bit(gpu.type);
+    }
+    for (const int model : board_.wanted) {
+      const GpuMask copies = holders_[static_cast<std::size_t>(model)];
+      const BoardJob* first = nullptr;  // that no idle gpu could start warm
+      double most = 0.0;
+      bool all_have_copies = true;
+      for (const BoardJob& job : board_.model(model).window) {
+        if (!(job.gpus & bit(g))) continue;
+        bool idle_copy = false;
+        for_each_gpu(copies & idle & job.gpus, [&](int other) { idle_copy |= board_.gpu(other).holds(model); });
+        if (idle_copy) continue;
+        if (first == nullptr) first = &job;
+        all_have_copies &= (job.gpus & copies) != 0;
+        most = std::max(most, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, g)));
+      }
+      if (first == nullptr || most <= least || !can_load(g, model) || (copies & bit(g))) continue;
+      const Eviction eviction = eviction_for(board_, g, model);
+      if (eviction.price >= kNever) continue;
+      const double load = board_.load_seconds(model, g);
+      const double price = board_.tuning.eviction * eviction.price;
+      double index = 0.0;
+      if (!all_have_copies) {
+        index = composite(model, g, load + price);
+      } else {
+        const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, board_.now + load);
+        const double displaced = waiting_for_residents(g, model) + homeless;
+        if (gain <= price + load * (kCopyCounts + displaced / usable_)) continue;
+        index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
+                (load + price + board_.run_seconds(*first, g));
+      }
+      const bool from_disk = !board_.model(model).in_host;
+      if (from_disk && board_.staging >= 0 && board_.staging != model) index *= kWhileStaging;
+      if (index > 0.0) found.push_back({Choice::Kind::load, g, model, first->id, index});
+    }
+  });
+}
+
+Choice Amp::next(std::vector<Choice>* others) {
+  const GpuMask idle = board_.idle_gpus();
+  if (idle == 0 || board_.wanted.empty()) return {};
+  if (const Choice overdue = overdue_start(idle); overdue.kind != Choice::Kind::none) return overdue;
+
+  std::vector<Choice> found;
+  warm_starts(idle, found);
+  Choice warm;
+  for (const Choice& choice : found) {
+    if (better(choice, warm)) warm = choice;
+  }
+  const double least = board_.tuning.hysteresis * warm.index;
+  cold_loads(idle, others != nullptr ? kWorthOthers * warm.index : least, found);
+  Choice cold;
+  for (const Choice& choice : found) {
+    if (choice.kind == Choice::Kind::load && better(choice, cold)) cold = choice;
+  }
+  const Choice best = cold.index > least ? cold : warm;
+  if (others != nullptr) {
+    others->clear();
+    for (const Choice& choice : found) {
+      if (choice.index >= kWorthOthers * best.index) others->push_back(choice);
+    }
+    std::sort(others->begin(), others->end(), better);
+  }
+  return best;
+}
+
+double Amp::best_warm_of(int gpu) const {
+  double best = 0.0;
+  for (const Resident& resident : board_.gpu(gpu).residents) {
+    for (const BoardJob& job : board_.model(resident.model).window) {
+      if (!(job.gpus & bit(gpu))) continue;
+      best = std::max(best, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, gpu)));
+    }
+  }
+  return best;
+}
+
+Choice Amp::next_behind() {
+  if (board_.tuning.load_behind == Part::off || !board_.load_behind || board_.wanted.empty()) return {};
+  Choice best;
+  Choice copy;
+  for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
+    const BoardGpu& gpu = board_.gpu(g);
+    if (!gpu.usable || gpu.running < 0 || gpu.loading >= 0) continue;
+    const double warm = best_warm_of(g);
+    for (const int model : board_.wanted) {
+      const BoardModel& facts = board_.model(model);
+      const GpuMask copies = holders_[static_cast<std::size_t>(model)];
+      const BoardJob* first = first_for(model, g);
+      if (first == nullptr || (copies & bit(g)) || !can_load(g, model)) continue;
+      const double load = kSlowerBesideRun * board_.load_seconds(model, g);
+      const double from_host = facts.load_from_host[static_cast<std::size_t>(gpu.type)];
+      if (!facts.in_host && facts.file_bytes / board_.disk_bytes_per_second > kDiskNearlyAsFast * from_host) continue;
+      const bool has_copies = (copies & first->gpus) != 0;
+      if (has_copies && board_.tuning.replicate_behind == Part::off) continue;
+      if (has_copies) {
+        bool idle_copy = false;
+        for_each_gpu(copies & first->gpus, [&](int other) { idle_copy |= board_.gpu(other).idle(); });
+        if (idle_copy) continue;
+      }
+      const Eviction eviction = eviction_for(board_, g, model);
+      if (eviction.price >= kNever) continue;
+      const double price = board_.tuning.eviction * eviction.price;
+      if (!has_copies) {
+        const double index = composite(model, g, load + price);
+        const Choice choice{Choice::Kind::load_behind, g, model, first->id, index};
+        if (index > warm && better(choice, best)) best = choice;
+        continue;
+      }
+      const double ready = std::max(board_.run_end(g), board_.now + load);
+      const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, ready);
+      const double displaced = waiting_for_residents(g, model);
+      if (gain <= price + 2.0 * load * (kCopyCounts + displaced / usable_)) continue;
+      const double index = weight(*first) / (load + price + board_.run_seconds(*first, g));
+      const Choice choice{Choice::Kind::load_behind, g, model, first->id, index};
+      if (better(choice, copy)) copy = choice;
+    }
+  }
+  return best.kind != Choice::Kind::none ? best : copy;
+}
+
+}  // namespace pixelfleet::scheduler

@@ -1,0 +1,57 @@
+// Amp (amortised model placement): which job starts where, and which load pays. The base rule, on one board.
+//
+// A warm start is worth weight / run time; a load is worth what it lets run, over the load, the price of what it
+// pushes out and the runs; it must beat the best warm start clearly. A gpu leaves waiting work only after its load
+// was paid for. Jobs past their guard go first. Where nothing qualifies a gpu idles on purpose: its warm copy
+// elsewhere is worth the wait. docs/scheduling.md states the rules, their bounds and what each part gains.
+#pragma once
+
+#include <vector>
+
+#include "scheduler/board.h"
+
+namespace pixelfleet::scheduler {
+
+class Amp {
+ public:
+  // `board` outlives it and may only change by apply() between calls of refresh().
+  explicit Amp(Board& board) : board_(board) { refresh(); }
+  void refresh();  // after time has passed
+
+  // The best of the idle gpus; none: they wait on purpose. Others, if asked for: what else came into question.
+  Choice next(std::vector<Choice>* others = nullptr);
+  // The best load beside a run.
+  Choice next_behind();
+
+  double weight(const BoardJob& job) const;
+  double guard(const BoardJob& job) const;  // when it counts as overdue
+  double backlog() const { return backlog_; }
+  double aging() const { return aging_; }
+  // The earliest guard among waiting jobs, kNever when nothing waits.
+  double next_guard() const;
+
+ private:
+  struct Prefix {
+    double value = 0.0;    // of the best prefix: its weights over its seconds
+    double seconds = 0.0;  // of its runs
+  };
+  Choice overdue_start(GpuMask idle);
+  void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
+  void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
+  double composite(int model, int gpu, double cost) const;
+  double flow(int model, GpuMask copies, int extra, double extra_ready) const;
+  double ready_at(int model, int gpu) const;
+  bool may_switch(int gpu) const;
+  int waiting_for_residents(int gpu, int except) const;
+  double best_warm_of(int gpu) const;
+  bool can_load(int gpu, int model) const;
+  const BoardJob* first_for(int model, int gpu) const;
+
+  Board& board_;
+  double backlog_ = 0.0;
+  double aging_ = 45.0;
+  int usable_ = 1;
+  std::vector<GpuMask> holders_;  // by model
+};
+
+}  // namespace pixelfleet::scheduler

@@ -1,0 +1,212 @@
+#include "scheduler/board.h"
+
+#include <cmath>
+
+namespace pixelfleet::scheduler {
+namespace {
+
+constexpr double kRateSeconds = 900.0;  // memory of the arrival rates
+
+bool loads_from_disk(const Board& board, int model) { return !board.model(model).in_host; }
+
+// The gpu's memory with these residents (weights, and one workspace for whichever runs) and the model on its way.
+class Ledger {
+ public:
+  Ledger(const Board& board, int gpu, int model) : board_(board), gpu_(board.gpu(gpu)) {
+    add(model);
+    if (gpu_.loading >= 0) add(gpu_.loading);
+    for (const Resident& resident : gpu_.residents) add(resident.model);
+  }
+  bool fits() const { return bytes_ + workspace() <= gpu_.memory_bytes && present_.size() <= board_.most_residents; }
+  void add(int model) {
+    bytes_ += board_.model(model).weights_bytes;
+    present_.push_back(model);
+  }
+  void remove(int model) {
+    bytes_ -= board_.model(model).weights_bytes;
+    present_.erase(std::find(present_.begin(), present_.end(), model));
+  }
+
+ private:
+  double workspace() const {
+    double most = 0.0;
+    for (const int model : present_) most = std::max(most, board_.model(model).workspace_bytes);
+    return most;
+  }
+
+  const Board& board_;
+  const BoardGpu& gpu_;
+  double bytes_ = 0.0;
+  std::vector<int> present_;
+};
+
+int copies_elsewhere(const Board& board, int model, int gpu) {
+  return __builtin_popcountll(board.holders(model) & ~bit(gpu));
+}
+
+// Expected seconds of reloading it: its load, times how likely it is wanted again soon; copies make it cheap.
+double price_of(const Board& board, int model, int gpu) {
+  const double load = board.load_seconds(model, gpu);
+  const int queued = board.model(model).queued;
+  const double wanted =
+      queued > 0 ? 1.0 + 0.5 * std::min(queued, 6) : 1.0 - std::exp(-board.rate(model) * (30.0 + 3.0 * load));
+  return load * wanted / (1.0 + 1.5 * copies_elsewhere(board, model, gpu));
+}
+
+}  // namespace
+
+const BoardJob* Board::find(int index, JobId job) const {
+  for (const BoardJob& candidate : model(index).window) {
+    if (candidate.id == job) return &candidate;
+  }
+  return nullptr;
+}
+
+double Board::load_seconds(int index, int gpu_index) const {
+  const BoardModel& m = model(index);
+  const auto type = static_cast<std::size_t>(gpu(gpu_index).type);
+  const double from_host = m.load_from_host[type];
+  if (m.in_host) return from_host;
+  if (staging == index) return std::max(from_host, staging_end - now);  // joins the reading under way
+  const int others = disk_readers + (staging >= 0 ? 1 : 0);
+  const double read = m.file_bytes / disk_bytes_per_second;
+  const double start = std::max(0.0, m.load_from_disk[type] - read);  // what is not reading
+  return std::max(from_host, start + read * (others + 1));
+}
+
+double Board::run_seconds(const BoardJob& job, int gpu_index) const {
+  const BoardGpu& g = gpu(gpu_index);
+  const double patch = job.loras != g.loras ? model(job.model).lora_seconds : 0.0;
+  return job.seconds[static_cast<std::size_t>(g.type)] + patch;
+}
+
+double Board::rate(int index) const {
+  const BoardModel& m = model(index);
+  return m.rate * std::exp((m.rate_at - now) / kRateSeconds);
+}
+
+GpuMask Board::holders(int index) const {
+  GpuMask mask = 0;
+  for (std::size_t g = 0; g < gpus.size(); ++g) {
+    if (gpus[g].loading == index || gpus[g].holds(index)) mask |= bit(static_cast<int>(g));
+  }
+  return mask;
+}
+
+GpuMask Board::idle_gpus() const {
+  GpuMask mask = 0;
+  for (std::size_t g = 0; g < gpus.size(); ++g) {
+    if (gpus[g].idle()) mask |= bit(static_cast<int>(g));
+  }
+  return mask;
+}
+
+Eviction eviction_for(const Board& board, int gpu_index, int model) {
+  const BoardGpu& gpu = board.gpu(gpu_index);
+  Ledger ledger(board, gpu_index, model);
+  Eviction eviction{0.0, {}};
+  if (ledger.fits()) return eviction;
+
+  struct Victim {
+    double price;
+    double per_byte;
+    int model;
+  };
+  std::vector<Victim> candidates;
+  for (const Resident& resident : gpu.residents) {
+    const BoardModel& facts = board.model(resident.model);
+    if (resident.model == gpu.running || facts.pinned || facts.overdue) continue;
+    const double price = price_of(board, resident.model, gpu_index);
+    candidates.push_back({price, price / std::max(facts.weights_bytes, 1.0), resident.model});
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Victim& a, const Victim& b) {
+    return a.per_byte != b.per_byte ? a.per_byte < b.per_byte : a.model < b.model;
+  });
+  std::vector<Victim> leaving;
+  for (const Victim& victim : candidates) {
+    if (ledger.fits()) break;
+    ledger.remove(victim.model);
+    leaving.push_back(victim);
+  }
+  if (!ledger.fits()) return {};
+  // The last one may have made room for an earlier one to stay.
+  for (std::size_t i = leaving.size(); i-- > 0;) {
+    ledger.add(leaving[i].model);
+    if (ledger.fits()) {
+      leaving.erase(leaving.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ledger.remove(leaving[i].model);
+    }
+  }
+  for (const Victim& victim : leaving) {
+    eviction.price += victim.price;
+    eviction.victims.push_back(victim.model);
+  }
+  return eviction;
+}
+
+void Board::apply(const Choice& choice) {
+  BoardGpu& g = gpu(choice.gpu);
+  BoardModel& m = model(choice.model);
+  if (choice.kind == Choice::Kind::run) {
+    const auto job = std::find_if(m.window.begin(), m.window.end(),
+                                  [&choice](const BoardJob& candidate) { return candidate.id == choice.job; });
+    const double seconds = run_seconds(*job, choice.gpu);
+    g.running = choice.model;
+    g.running_owner = job->owner;
+    g.run_end = now + seconds;
+    g.loras = job->loras;
+    g.tenure += seconds;
+    for (Resident& resident : g.residents) {
+      if (resident.model == choice.model) resident.used_at = now;
+    }
+    m.queued -= 1;
+    m.queued_seconds -= *std::min_element(job->seconds.begin(), job->seconds.end());
+    m.window.erase(job);
+    if (m.window.empty()) std::erase(wanted, choice.model);
+    return;
+  }
+  const bool behind = choice.kind == Choice::Kind::load_behind;
+  const double seconds = load_seconds(choice.model, choice.gpu) * (behind ? kSlowerBesideRun : 1.0);
+  for (const int victim : eviction_for(*this, choice.gpu, choice.model).victims) {
+    std::erase_if(g.residents, [victim](const Resident& resident) { return resident.model == victim; });
+  }
+  if (loads_from_disk(*this, choice.model) && staging != choice.model) ++disk_readers;
+  g.loading = choice.model;
+  g.load_end = now + seconds;
+  g.load_blocks = !behind;
+  if (!behind) g.paid = seconds;
+}
+
+bool Board::advance() {
+  double next = kNever;
+  for (const BoardGpu& g : gpus) {
+    if (g.running >= 0) next = std::min(next, g.run_end);
+    if (g.loading >= 0) next = std::min(next, g.load_end);
+  }
+  if (staging >= 0) next = std::min(next, staging_end);
+  if (next >= kNever) return false;
+  now = std::max(now, next);
+  if (staging >= 0 && staging_end <= now) {
+    model(staging).in_host = true;
+    staging = -1;
+  }
+  for (BoardGpu& g : gpus) {
+    if (g.running >= 0 && g.run_end <= now) {
+      if (g.running_owner >= 0) ++owners[static_cast<std::size_t>(g.running_owner)].ended;
+      g.running = -1;
+    }
+    if (g.loading >= 0 && g.load_end <= now) {
+      BoardModel& m = model(g.loading);
+      if (!m.in_host && disk_readers > 0) --disk_readers;
+      m.in_host = true;
+      g.residents.push_back({g.loading, now});
+      if (g.load_blocks) g.tenure = 0.0;
+      g.loading = -1;
+      g.load_blocks = false;
+    }
+  }
+  return true;
+}
+
+}  // namespace pixelfleet::scheduler

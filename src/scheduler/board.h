@@ -1,0 +1,149 @@
+// Board: the situation as the amp policy weighs it: dense indices, seconds, predictions only.
+//
+// The scheduler keeps one up to date and decides on it; a copy is played forward to compare candidates. Windows hold
+// at most kWindow jobs of a model (the first in order and, of each owner, the first), so a decision costs the same
+// whether ten or a hundred thousand jobs wait. A plain value without pointers.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "domain/ids.h"
+#include "domain/job_spec.h"
+#include "scheduler/tuning.h"
+
+namespace pixelfleet::scheduler {
+
+inline constexpr int kMaxBoardGpus = 64;
+inline constexpr std::size_t kMaxGpuTypes = 8;  // more types share the last one's times
+inline constexpr std::size_t kWindow = 48;
+inline constexpr double kNever = 1e300;
+
+inline constexpr double kSlowerBesideRun = 1.15;  // a load while its gpu runs
+
+using GpuMask = std::uint64_t;
+constexpr GpuMask bit(int gpu) { return GpuMask{1} << gpu; }
+
+struct BoardJob {
+  JobId id;
+  Priority priority = Priority::normal;
+  int model = 0;
+  int owner = 0;
+  int place = 0;  // how many jobs the owner had submitted before
+  int images = 1;
+  int loras = 0;  // the LoRA set; 0: none
+  double arrived = 0.0;
+  double backlog_at_arrival = 0.0;
+  GpuMask gpus = 0;                           // where it may run
+  std::array<float, kMaxGpuTypes> seconds{};  // of all its images, warm, by gpu type
+};
+
+struct BoardModel {
+  double weights_bytes = 0.0;  // with the worker's overhead
+  double workspace_bytes = 0.0;
+  double file_bytes = 0.0;
+  std::array<float, kMaxGpuTypes> load_from_host{};
+  std::array<float, kMaxGpuTypes> load_from_disk{};  // as the only reader
+  double lora_seconds = 0.0;                         // to change the LoRA set of a worker
+  bool in_host = false;
+  bool pinned = false;
+  bool overdue = false;  // one of its jobs is; set by the policy while it decides
+  double rate = 0.0;     // arrivals per second, decayed to rate_at
+  double rate_at = 0.0;
+  double used_at = 0.0;
+  int queued = 0;                // all of them
+  double queued_seconds = 0.0;   // their run times, each on its best gpu
+  double oldest_arrival = 0.0;   // of the window
+  std::vector<BoardJob> window;  // in order
+};
+
+struct Resident {
+  int model = 0;
+  double used_at = 0.0;
+};
+
+struct BoardGpu {
+  int type = 0;
+  double memory_bytes = 0.0;
+  std::vector<Resident> residents;  // loaded
+  int running = -1;                 // model
+  int running_owner = -1;
+  double run_end = 0.0;
+  int loading = -1;  // model
+  double load_end = 0.0;
+  bool load_blocks = false;  // the load began with nothing running beside it
+  bool usable = true;        // may be given work
+  int loras = 0;             // of the last run
+  double tenure = 0.0;       // seconds run since the last blocking load
+  double paid = 0.0;         // that load's seconds
+  std::vector<int> refused;  // models whose worker died here lately
+
+  bool idle() const { return usable && running < 0 && !(loading >= 0 && load_blocks); }
+  bool holds(int model) const {
+    for (const Resident& resident : residents) {
+      if (resident.model == model) return true;
+    }
+    return false;
+  }
+};
+
+struct BoardOwner {
+  int ended = 0;  // of its jobs
+};
+
+// What may be done next.
+struct Choice {
+  enum class Kind { none, run, load, load_behind } kind = Kind::none;
+  int gpu = -1;
+  int model = -1;
+  JobId job;  // run: this one; a load: the one it is for
+  double index = 0.0;
+};
+
+struct Board {
+  Tuning tuning;
+  double now = 0.0;
+  double throughput = 0.0;  // 1: objective throughput
+  bool load_behind = true;
+  std::size_t most_residents = static_cast<std::size_t>(-1);
+  double disk_bytes_per_second = 1e9;
+  double host_limit = 0.0;
+  double host_used = 0.0;
+  int staging = -1;  // model
+  double staging_end = 0.0;
+  int disk_readers = 0;  // loads that read from the disk now, without the staging
+  std::vector<BoardGpu> gpus;
+  std::vector<BoardModel> models;
+  std::vector<BoardOwner> owners;
+  std::vector<int> wanted;  // models with jobs in their window, ascending
+
+  BoardGpu& gpu(int index) { return gpus[static_cast<std::size_t>(index)]; }
+  const BoardGpu& gpu(int index) const { return gpus[static_cast<std::size_t>(index)]; }
+  BoardModel& model(int index) { return models[static_cast<std::size_t>(index)]; }
+  const BoardModel& model(int index) const { return models[static_cast<std::size_t>(index)]; }
+
+  const BoardJob* find(int model, JobId job) const;        // in its window
+  double load_seconds(int model, int gpu) const;           // started now
+  double run_seconds(const BoardJob& job, int gpu) const;  // on a warm worker, LoRAs included
+  double rate(int model) const;                            // now
+  GpuMask holders(int model) const;                        // resident or loading
+  GpuMask idle_gpus() const;
+  double run_end(int gpu) const { return std::max(now, this->gpu(gpu).run_end); }
+  double load_end(int gpu) const { return std::max(now, this->gpu(gpu).load_end); }
+
+  // Carries the choice out, as predicted.
+  void apply(const Choice& choice);
+  // To the next predicted end; false when nothing is under way.
+  bool advance();
+};
+
+// What has to leave the gpu so that `model` fits beside what runs there, and what that costs.
+struct Eviction {
+  double price = kNever;     // seconds of expected reloading; kNever: it cannot be made to fit
+  std::vector<int> victims;  // models, in the order of leaving
+};
+Eviction eviction_for(const Board& board, int gpu, int model);
+
+}  // namespace pixelfleet::scheduler
