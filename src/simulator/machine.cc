@@ -163,15 +163,17 @@ double Machine::read_seconds(int model, int other_readers) const {
   return row(model).bytes * readers / disk_bytes_per_second_;
 }
 
-double Machine::load_from_host_seconds(int model, int gpu) const { return load_joining_read_seconds(model, gpu, 0.0); }
-
-double Machine::load_from_disk_seconds(int model, int gpu, int other_readers) const {
-  return load_joining_read_seconds(model, gpu, read_seconds(model, other_readers));
+double Machine::load_from_host_seconds(int model, int gpu) const {
+  return load_joining_staging_seconds(model, gpu, 0.0);
 }
 
-double Machine::load_joining_read_seconds(int model, int gpu, double remaining_read_s) const {
+double Machine::load_from_disk_seconds(int model, int gpu, int other_readers) const {
+  return load_joining_staging_seconds(model, gpu, read_seconds(model, other_readers));
+}
+
+double Machine::load_joining_staging_seconds(int model, int gpu, double remaining_s) const {
   const scheduler::LoadPrior& load = cost(model, gpu).load;
-  return load.start_seconds + std::max(row(model).bytes / load.to_gpu_bytes_per_second, remaining_read_s);
+  return load.start_seconds + std::max(row(model).bytes / load.to_gpu_bytes_per_second, remaining_s);
 }
 
 double Machine::stage_seconds(int model, int other_readers) const { return read_seconds(model, other_readers); }

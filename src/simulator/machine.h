@@ -35,8 +35,8 @@ class Machine {
   // From host memory, or from the disk with so many readers at work already (it counts as one more).
   double load_from_host_seconds(int model, int gpu) const;
   double load_from_disk_seconds(int model, int gpu, int other_readers) const;
-  // While it is being read already, by a staging or another load: that read's rest instead of an own one.
-  double load_joining_read_seconds(int model, int gpu, double remaining_read_s) const;
+  // While it is being staged: the rest of that instead of an own read.
+  double load_joining_staging_seconds(int model, int gpu, double remaining_s) const;
   double stage_seconds(int model, int other_readers) const;  // disk to host memory
   double lora_patch_seconds(int model) const;                // when the set differs from the one in use
 

@@ -119,7 +119,7 @@ double World::run(int gpu, int job, int images, std::int64_t tag) {
   run.operation = open_bar(Operation::Kind::run, gpu, facts.model, job);
   run.generation = push(run.actual_end_s, Kind::run_ends, gpu, 0);
   on.run = run;
-  touch(on.residents, facts.model);
+  use(gpu, facts.model);
   reschedule_load(gpu);
   JobRecord& record = record_.jobs[at(job)];
   if (record.start_s < 0.0) {
@@ -127,6 +127,11 @@ double World::run(int gpu, int job, int images, std::int64_t tag) {
     record.gpu = gpu;
   }
   return actual_s;
+}
+
+void World::use(int gpu, int model) {
+  touch(slot(gpu).residents, model);
+  if (is_in_host(model)) touch(host_, model);
 }
 
 void World::close_run(int gpu) {
@@ -147,7 +152,7 @@ std::optional<Happening> World::end_run(int gpu, std::uint64_t generation) {
     evict(gpu, model);
     return RunEnded{gpu, run.job, run.tag, run.outcome};
   }
-  touch(on.residents, model);
+  use(gpu, model);
   images_left_[at(run.job)] -= run.images;
   if (images_left_[at(run.job)] == 0) {
     record_.jobs[at(run.job)].end_s = now_s_;
@@ -158,23 +163,23 @@ std::optional<Happening> World::end_run(int gpu, std::uint64_t generation) {
 
 // --- loads ----------------------------------------------------------------------------------------------------
 
-double World::actual_load_s(int gpu, int model, const std::optional<double>& other_read_ends_s) {
+double World::actual_load_s(int gpu, int model, const std::optional<double>& staging_ends_s) {
   const int earlier = loads_begun_[at(model)]++;
-  if (!is_in_host(model) && !other_read_ends_s) {
+  if (!is_in_host(model) && !staging_ends_s) {
     return machine_.load_from_disk_seconds(model, gpu, disk_readers()) * noise_.load(model, earlier, Tier::remote);
   }
   const double copy_s = machine_.load_from_host_seconds(model, gpu);
   const double copy_noise = noise_.load(model, earlier, Tier::cached);
-  if (!other_read_ends_s) return copy_s * copy_noise;
-  const double rest_s = *other_read_ends_s - now_s_;
-  const double waits_s = machine_.load_joining_read_seconds(model, gpu, rest_s) - copy_s;
+  if (!staging_ends_s) return copy_s * copy_noise;
+  const double rest_s = *staging_ends_s - now_s_;
+  const double waits_s = machine_.load_joining_staging_seconds(model, gpu, rest_s) - copy_s;
   return std::max(rest_s, copy_s * copy_noise + waits_s);
 }
 
 double World::predicted_load_s(int model, int gpu) const {
   if (is_in_host(model)) return machine_.load_from_host_seconds(model, gpu);
-  if (const auto ends_s = read_ends_s(model)) {
-    return machine_.load_joining_read_seconds(model, gpu, *ends_s - now_s_);
+  if (const auto ends_s = staged_at_s(model)) {
+    return machine_.load_joining_staging_seconds(model, gpu, *ends_s - now_s_);
   }
   return machine_.load_from_disk_seconds(model, gpu, disk_readers());
 }
@@ -182,13 +187,13 @@ double World::predicted_load_s(int model, int gpu) const {
 void World::load(int gpu, int model) {
   Slot& on = slot(gpu);
   CHECK(on.is_up && !on.load && !contains(on.residents, model));
-  const std::optional<double> other_read_ends_s = is_in_host(model) ? std::nullopt : read_ends_s(model);
+  const std::optional<double> staging_ends_s = is_in_host(model) ? std::nullopt : staged_at_s(model);
   Load load;
   load.model = model;
   load.source = is_in_host(model) ? Source::host_memory : Source::disk;
   load.predicted_end_s = now_s_ + predicted_load_s(model, gpu);
-  load.work_left_s = actual_load_s(gpu, model, other_read_ends_s);
-  if (load.source == Source::disk) load.reads = other_read_ends_s ? Load::Reads::with_other : Load::Reads::itself;
+  load.work_left_s = actual_load_s(gpu, model, staging_ends_s);
+  if (load.source == Source::disk) load.reads = staging_ends_s ? Load::Reads::with_staging : Load::Reads::itself;
   load.updated_s = now_s_;
   load.operation = open_bar(on.run ? Operation::Kind::load_behind : Operation::Kind::load, gpu, model, -1);
   on.load = load;
@@ -228,17 +233,7 @@ std::optional<Happening> World::end_load(int gpu, std::uint64_t generation) {
 
 void World::cancel_load(int gpu) {
   CHECK(slot(gpu).load);
-  const Load load = *slot(gpu).load;
   close_load(gpu);
-  if (load.reads == Load::Reads::itself) inherit_read(load.model);
-}
-
-void World::inherit_read(int model) {
-  for (Slot& other : slots_) {
-    if (!other.load || other.load->model != model || other.load->reads != Load::Reads::with_other) continue;
-    other.load->reads = Load::Reads::itself;
-    return;
-  }
 }
 
 void World::evict(int gpu, int model) {
@@ -279,15 +274,20 @@ std::optional<Happening> World::end_staging(int model, std::uint64_t generation)
 void World::cancel_staging(int model) {
   CHECK(is_being_staged(model));
   std::erase_if(stagings_, [model](const Staging& staging) { return staging.model == model; });
-  inherit_read(model);
+  for (Slot& on : slots_) {  // who waits for it reads on
+    if (on.load && on.load->model == model && on.load->reads == Load::Reads::with_staging) {
+      on.load->reads = Load::Reads::itself;
+    }
+  }
 }
 
-bool World::is_being_staged(int model) const {
-  return std::any_of(stagings_.begin(), stagings_.end(),
-                     [model](const Staging& staging) { return staging.model == model; });
-}
+bool World::is_being_staged(int model) const { return staged_at_s(model).has_value(); }
 
-bool World::is_being_read(int model) const { return read_ends_s(model).has_value(); }
+bool World::is_being_read(int model) const {
+  return is_being_staged(model) || std::any_of(slots_.begin(), slots_.end(), [model](const Slot& on) {
+           return on.load && on.load->model == model && on.load->reads == Load::Reads::itself;
+         });
+}
 
 void World::unstage(int model) { std::erase(host_, model); }
 
@@ -308,12 +308,9 @@ int World::disk_readers() const {
   return static_cast<int>(stagings_.size()) + static_cast<int>(std::count_if(slots_.begin(), slots_.end(), reads));
 }
 
-std::optional<double> World::read_ends_s(int model) const {
+std::optional<double> World::staged_at_s(int model) const {
   for (const Staging& staging : stagings_) {
     if (staging.model == model) return staging.ends_s;
-  }
-  for (const Slot& on : slots_) {
-    if (on.load && on.load->model == model && on.load->reads == Load::Reads::itself) return on.load->actual_end_s;
   }
   return std::nullopt;
 }

@@ -5,9 +5,10 @@
 // noise, brings the trace's failures, and keeps the record. Events at one instant come in the order of their causes,
 // ends before arrivals. Single-threaded.
 //
-//   load    from host memory, joining a read of the same model that is under way, or from the disk; its rate is that
-//           of its first moment, divided by kBesideRun while a chunk runs on its gpu
-//   host    whatever was read from the disk is in host memory afterwards; shrink_host() drops the least recently used
+//   load    from host memory, joining the model's staging, or from the disk; its rate is that of its first moment,
+//           divided by kBesideRun while a chunk runs on its gpu. Two loads of one model from the disk read it twice
+//   host    whatever was read from the disk is in host memory afterwards; shrink_host() drops the least recently used,
+//           a run counting as a use
 //   failure out of memory: the chunk ends at its first picture and takes its worker along, model and all; a lost gpu
 //           is empty when it comes back
 #pragma once
@@ -30,7 +31,7 @@ inline constexpr double kBesideRun = 1.15;  // a load beside a run takes so many
 struct JobArrived {
   int job = 0;
 };
-enum class Source { host_memory, disk };  // disk: also by joining a read; the model is in host memory now
+enum class Source { host_memory, disk };  // disk: also by joining a staging; the model is in host memory now
 struct LoadEnded {
   int gpu = 0;
   int model = 0;
@@ -107,7 +108,7 @@ class World {
   struct Load {
     int model = 0;
     Source source = Source::host_memory;
-    enum class Reads { nothing, itself, with_other } reads = Reads::nothing;
+    enum class Reads { nothing, itself, with_staging } reads = Reads::nothing;
     double work_left_s = 0.0;  // alone on its gpu, as of updated_s
     double updated_s = 0.0;
     double slowdown = 1.0;  // since then
@@ -161,15 +162,15 @@ class World {
   Happening fail_gpu(int gpu);
 
   void reschedule_load(int gpu);  // from now on at the rate that what runs beside it allows
+  void use(int gpu, int model);   // it counts as the most recently used, there and in host memory
   void close_run(int gpu);
   void close_load(int gpu);
-  void inherit_read(int model);  // who joined a read that was given up reads on
   void settle_idle(int gpu);
   void put_in_host(int model);
   std::size_t open_bar(Operation::Kind kind, int gpu, int model, int job);
   int disk_readers() const;
-  std::optional<double> read_ends_s(int model) const;
-  double actual_load_s(int gpu, int model, const std::optional<double>& read_ends_s);
+  std::optional<double> staged_at_s(int model) const;
+  double actual_load_s(int gpu, int model, const std::optional<double>& staging_ends_s);
   double needed_bytes(int gpu, std::optional<int> also) const;
   void check_ledger(int gpu) const;
   int& lora_in_use(int gpu, int model);
