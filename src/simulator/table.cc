@@ -1,0 +1,258 @@
+#include "simulator/table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "base/check.h"
+#include "base/format.h"
+
+namespace pixelfleet::simulator {
+namespace {
+
+enum class Digits { three, none };
+
+struct Column {
+  const char* title;
+  Figure figure;
+  Digits digits = Digits::three;
+  double scale = 1.0;
+};
+
+std::string cell_text(const Column& column, double value) {
+  return column.digits == Digits::none ? format("{:.0f}", value * column.scale) : short_number(value * column.scale);
+}
+
+constexpr Column kColumns[] = {
+    {"mean s", [](const Metrics& m) { return m.mean_wait_s; }},
+    {"p50 s", [](const Metrics& m) { return m.p50_wait_s; }},
+    {"p95 s", [](const Metrics& m) { return m.p95_wait_s; }},
+    {"p99 s", [](const Metrics& m) { return m.p99_wait_s; }},
+    {"max s", [](const Metrics& m) { return m.max_wait_s; }},
+    {"loads", [](const Metrics& m) { return static_cast<double>(m.loads); }, Digits::none},
+    {"fg", [](const Metrics& m) { return static_cast<double>(m.foreground_loads); }, Digits::none},
+    {"fg s", [](const Metrics& m) { return m.foreground_load_s; }, Digits::none},
+    {"mk/bd", [](const Metrics& m) { return m.makespan_over_bound; }},
+    {"flow/bd", [](const Metrics& m) { return m.flow_over_bound; }},
+    {"run%", [](const Metrics& m) { return m.utilisation.run; }, Digits::three, 100.0},
+    {"load%", [](const Metrics& m) { return m.utilisation.load; }, Digits::three, 100.0},
+    {"idle+q%", [](const Metrics& m) { return m.utilisation.idle_with_queue; }, Digits::three, 100.0},
+    {"Jain", [](const Metrics& m) { return m.fairness.jain; }},
+    {"us", [](const Metrics& m) { return m.decision_us_mean; }},
+    {"us p99", [](const Metrics& m) { return m.decision_us_p99; }},
+};
+
+double mean_wait(const Metrics& m) { return m.mean_wait_s; }
+double p99_wait(const Metrics& m) { return m.p99_wait_s; }
+double foreground_loads(const Metrics& m) { return m.foreground_loads; }
+
+// Against whom, and in what.
+struct RatioColumn {
+  const char* title;
+  const char* other;
+  Figure figure;
+};
+
+constexpr RatioColumn kRatios[] = {
+    {"mean/swarmui", "swarmui", mean_wait},
+    {"p99/swarmui", "swarmui", p99_wait},
+    {"mean/v18", "v18", mean_wait},
+    {"fg/v18", "v18", foreground_loads},
+};
+
+std::vector<RatioColumn> ratios_of(const Study& study) {
+  std::vector<RatioColumn> columns;
+  for (const RatioColumn& column : kRatios) {
+    const auto& contenders = study.plan.contenders;
+    if (std::any_of(contenders.begin(), contenders.end(),
+                    [&](const Contender& c) { return c.label == column.other; })) {
+      columns.push_back(column);
+    }
+  }
+  return columns;
+}
+
+std::string with_interval(const Estimate& estimate) {
+  const std::string low = short_number(estimate.low);
+  const std::string high = short_number(estimate.high);
+  return low == high ? short_number(estimate.value) : format("{} [{}-{}]", short_number(estimate.value), low, high);
+}
+
+std::string seeds_text(const std::vector<std::uint64_t>& seeds) {
+  return format("seed{} {}", seeds.size() == 1 ? "" : "s", join(seeds, ", "));
+}
+
+std::string trace_table(const Study& study, const Summary& summary, Regime regime, const std::string& trace) {
+  const auto ratios = ratios_of(study);
+  std::vector<std::string> header = {"policy"};
+  for (const Column& column : kColumns) header.push_back(column.title);
+  for (const RatioColumn& column : ratios) header.push_back(column.title);
+  TextTable table(header);
+  for (const Contender& contender : study.plan.contenders) {
+    std::vector<std::string> row = {contender.label};
+    for (const Column& column : kColumns) {
+      const auto value = summary.mean(regime, trace, contender.label, column.figure);
+      row.push_back(value ? cell_text(column, *value) : "failed");
+    }
+    for (const RatioColumn& column : ratios) {
+      const auto ours = summary.mean(regime, trace, contender.label, column.figure);
+      const auto theirs = summary.mean(regime, trace, column.other, column.figure);
+      row.push_back(ours && theirs ? short_number(*ours / std::max(kLeastValue, *theirs)) : "-");
+    }
+    table.add(std::move(row));
+  }
+  return table.text();
+}
+
+std::string means_table(const Study& study, const Summary& summary, Regime regime) {
+  const auto ratios = ratios_of(study);
+  std::vector<std::string> header = {"policy"};
+  for (const Column& column : kColumns) {
+    if (column.scale == 1.0) header.push_back(column.title);
+  }
+  for (const RatioColumn& column : ratios) header.push_back(column.title);
+  TextTable table(header);
+  for (const Contender& contender : study.plan.contenders) {
+    std::vector<std::string> row = {contender.label};
+    for (const Column& column : kColumns) {
+      if (column.scale != 1.0) continue;
+      const auto estimate = summary.geometric_mean(regime, contender.label, column.figure);
+      const bool wait = column.figure == kColumns[0].figure || column.figure == kColumns[3].figure;
+      row.push_back(!estimate ? "-" : wait ? with_interval(*estimate) : cell_text(column, estimate->value));
+    }
+    for (const RatioColumn& column : ratios) {
+      const auto estimate = summary.ratio(regime, contender.label, column.other, column.figure);
+      row.push_back(estimate ? with_interval(*estimate) : "-");
+    }
+    table.add(std::move(row));
+  }
+  return table.text();
+}
+
+// Contenders that failed on a trace for one reason share a line.
+std::string failures_text(const Study& study) {
+  std::map<std::tuple<std::string, Regime, std::string>, std::set<std::string>> who;
+  for (const Row& row : study.rows) {
+    if (row.error) who[{row.trace, row.regime, row.error->message}].insert(row.contender);
+  }
+  std::string text;
+  for (const auto& [where, contenders] : who) {
+    const auto& [trace, regime, message] = where;
+    text += format("failed: {} on {}, {} loads: {}\n", join(contenders, ", "), trace, name(regime), message);
+  }
+  return text;
+}
+
+std::string verdict_text(const Study& study, const Summary& summary, Regime regime, const std::string& subject) {
+  const auto& contenders = study.plan.contenders;
+  std::set<std::string> policies;
+  for (const Contender& contender : contenders) policies.insert(contender.policy);
+  const bool present =
+      std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) { return c.label == subject; });
+  if (!present || policies.size() < 2) return {};
+  const auto found = shortfalls(study, summary, regime, subject);
+  if (found.empty()) {
+    return format(
+        "{} is on no trace worse than the best rival beyond what is acceptable (mean wait {:.2f}x, p99 "
+        "{:.2f}x), and no rival is better in both.\n",
+        subject, kMeanWaitLimit, kP99WaitLimit);
+  }
+  std::string text = format("{} falls short:\n", subject);
+  for (const Shortfall& one : found) text += format("  {}\n", shortfall_text(one));
+  return text;
+}
+
+int jobs_of(const Study& study, const std::string& trace) {
+  for (const Row& row : study.rows) {
+    if (row.trace == trace && !row.error) return row.metrics.jobs;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TextTable::TextTable(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+
+void TextTable::add(std::vector<std::string> row) {
+  CHECK(row.size() == rows_.front().size());
+  rows_.push_back(std::move(row));
+}
+
+std::string TextTable::text() const {
+  std::vector<std::size_t> widths(rows_.front().size(), 0);
+  for (const auto& row : rows_) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows_) {
+    text += format("{:<{}}", row[0], widths[0]);
+    for (std::size_t i = 1; i < row.size(); ++i) text += format("  {:>{}}", row[i], widths[i]);
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+  }
+  return text;
+}
+
+std::string short_number(double value) {
+  const double size = std::abs(value);
+  if (size >= 99.95) return format("{:.0f}", value);
+  if (size >= 9.995) return format("{:.1f}", value);
+  if (size >= 0.9995 || size == 0.0) return format("{:.2f}", value);
+  return format("{:.3f}", value);
+}
+
+std::string shortfall_text(const Shortfall& shortfall) {
+  if (shortfall.what == Shortfall::What::dominated) {
+    return format("{}: {} is better in both mean and p99 wait (mean {} s against {} s)", shortfall.trace,
+                  shortfall.rival, short_number(shortfall.theirs_s), short_number(shortfall.ours_s));
+  }
+  return format("{}: {} wait {} s, {} {} s: {:.2f}x, acceptable {:.2f}x", shortfall.trace,
+                shortfall.what == Shortfall::What::mean_wait ? "mean" : "p99", short_number(shortfall.ours_s),
+                shortfall.rival, short_number(shortfall.theirs_s),
+                shortfall.ours_s / std::max(kLeastValue, shortfall.theirs_s), shortfall.limit);
+}
+
+std::string study_text(const Study& study, const Summary& summary, const std::string& subject) {
+  std::string text;
+  for (const Regime regime : study.plan.regimes) {
+    const std::string where = format("{} loads, {} capabilities, {}", name(regime), name(study.plan.capabilities),
+                                     seeds_text(study.plan.seeds));
+    for (const std::string& trace : study.plan.traces) {
+      text += format("{}: {} jobs, {}\n{}\n", trace, jobs_of(study, trace), where,
+                     trace_table(study, summary, regime, trace));
+    }
+    if (study.plan.traces.size() > 1) {
+      text += format("geometric mean of {}: {}; in brackets the 95 % interval over seeds\n{}\n",
+                     join(summary.headline_traces(), ", "), where, means_table(study, summary, regime));
+    }
+    text += verdict_text(study, summary, regime, subject);
+  }
+  for (const SkippedTrace& skipped : study.skipped) text += skipped.why + "\n";
+  return text + failures_text(study);
+}
+
+std::string sweep_text(const std::vector<LoadCurve>& curves, double limit_s) {
+  std::string text = format("sustainable load: largest rho with p95 wait <= {} s\n", short_number(limit_s));
+  TextTable table({"policy", "regime", "sustains", "p95 s at rho ..."});
+  for (const LoadCurve& curve : curves) {
+    std::vector<std::string> points;
+    for (const LoadPoint& point : curve.points) {
+      points.push_back(format("{:.2f}:{}", point.load, short_number(point.p95_wait_s)));
+    }
+    const bool below = curve.sustained.place == Sustained::Place::below_all;
+    const bool above = curve.sustained.place == Sustained::Place::above_all;
+    const std::string sustained = curve.error ? "failed"
+                                              : format("{}{:.3f}",
+                                                       below   ? "< "
+                                                       : above ? "> "
+                                                               : "",
+                                                       curve.sustained.load);
+    table.add({curve.contender, std::string(name(curve.regime)), sustained,
+               curve.error ? curve.error->message : format("{}", join(points, " "))});
+  }
+  return text + table.text();
+}
+
+}  // namespace pixelfleet::simulator
