@@ -1,6 +1,8 @@
 #include "auditor.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <tuple>
 
 #include "base/format.h"
@@ -43,7 +45,7 @@ void Auditor::restart() {
   selected_.clear();
   for (auto& [id, row] : open_) {
     row.in_flight.clear();
-    row.chunk.reset();
+    row.chunks.clear();
     row.memory = Row::Memory::fine;
     row.known = Row::Known::no;
     if (row.state == JobState::running) row.state = JobState::queued;
@@ -56,6 +58,9 @@ void Auditor::begin(const Event& event, Instant now) {
   now_ = now;
   event_ = &event;
   started_on_.clear();
+  started_.clear();
+  told_to_stop_.clear();
+  died_for_.reset();
   lost_gpu_.reset();
   std::visit([this](const auto& e) { on(e); }, event);
 }
@@ -80,7 +85,7 @@ void Auditor::on(const JobSubmitted& e) {
   if (!inserted) return;
   row.facts = e.job;
   row.missing.insert(e.job.missing.begin(), e.job.missing.end());
-  row.deaths = e.job.worker_deaths;
+  row.deaths = row.told_deaths = e.job.worker_deaths;
   if (!e.job.held) return;
   row.state = JobState::held;
   row.held = e.job.held;
@@ -115,19 +120,26 @@ void Auditor::on(const WorkerLost& e) {
   if (found == processes_.end()) return;
   const Process process = found->second;
   processes_.erase(found);
-  std::optional<JobId> job;
   if (process.chunk) {
     OpenChunk& chunk = chunks_.at(*process.chunk);
     chunk.alive = OpenChunk::Worker::lost;
-    job = chunk.job;
+    const auto row = open_.find(chunk.job);
+    if (row == open_.end() || e.blame == Blame::none || row->second.cancel == Row::Cancel::requested) return;
+    std::set<int> left = remaining(row->second);
+    for (const int index : chunk.left) {
+      if (row->second.missing.contains(index)) left.insert(index);
+    }
+    if (!left.empty()) ++row->second.deaths;
+    return;
   }
-  if (process.phase == Process::Phase::starting) {
-    died_loading_[{process.gpu, process.model}] = now_;
-    if (loading_for_.contains(process.gpu)) job = loading_for_.at(process.gpu);
+  if (process.phase != Process::Phase::starting) return;
+  died_loading_[{process.gpu, process.model}] = now_;
+  if (e.blame == Blame::none) return;
+  if (process.loads_for == Process::For::model) {
+    died_for_ = process.model;
+  } else if (loading_for_.contains(process.gpu) && open_.contains(loading_for_.at(process.gpu))) {
+    ++open_.at(loading_for_.at(process.gpu)).deaths;
   }
-  if (!job || e.blame == Blame::none || !open_.contains(*job)) return;
-  Row& row = open_.at(*job);
-  if (!row.all_handed_over() && (row.cancel == Row::Cancel::none || !row.chunk)) ++row.deaths;
 }
 
 void Auditor::on(const ModelUnloadable& e) {
@@ -145,7 +157,7 @@ void Auditor::on(const ImageMade& e) {
 OpenChunk* Auditor::close(ChunkId id) {
   OpenChunk& chunk = chunks_.at(id);
   const auto row = open_.find(chunk.job);
-  if (row != open_.end() && row->second.chunk == id) row->second.chunk.reset();
+  if (row != open_.end()) row->second.chunks.erase(id);
   const auto process = processes_.find(chunk.worker);
   if (process != processes_.end()) {
     process->second.phase = Process::Phase::ready;
@@ -185,11 +197,39 @@ void Auditor::apply(const Action& action) {
   std::visit([this](const auto& a) { check(a); }, action);
 }
 
-const Process* Auditor::active_on(const GpuUuid& gpu) const {
+const Process* Auditor::running_on(const GpuUuid& gpu) const {
   for (const auto& [id, process] : processes_) {
-    if (process.gpu == gpu && process.phase != Process::Phase::ready) return &process;
+    if (process.gpu == gpu && process.phase == Process::Phase::running) return &process;
   }
   return nullptr;
+}
+
+const Process* Auditor::loading_on(const GpuUuid& gpu) const {
+  for (const auto& [id, process] : processes_) {
+    if (process.gpu == gpu && process.phase == Process::Phase::starting) return &process;
+  }
+  return nullptr;
+}
+
+std::int64_t Auditor::bytes_on(const GpuUuid& gpu) const {
+  std::int64_t bytes = 0;
+  std::int64_t workspace = 0;
+  for (const auto& [id, process] : processes_) {
+    if (process.gpu != gpu) continue;
+    bytes += process.bytes;
+    workspace = std::max(workspace, process.workspace_bytes);
+  }
+  return bytes + workspace;
+}
+
+std::set<int> Auditor::remaining(const Row& row) const {
+  std::set<int> indices;
+  std::set_difference(row.missing.begin(), row.missing.end(), row.in_flight.begin(), row.in_flight.end(),
+                      std::inserter(indices, indices.end()));
+  for (const ChunkId chunk : row.chunks) {
+    for (const int index : chunks_.at(chunk).left) indices.erase(index);
+  }
+  return indices;
 }
 
 void Auditor::check(const StartWorker& a) {
@@ -197,25 +237,33 @@ void Auditor::check(const StartWorker& a) {
   last_worker_ = a.worker.value;
   if (!gpus_.contains(a.gpu)) return report(format("worker {} starts on gpu {}, which is gone", a.worker.value, a.gpu));
   if (!models_.contains(a.model)) return report(format("worker {} loads unknown model {}", a.worker.value, a.model));
-  if (active_on(a.gpu) != nullptr) report(format("gpu {} loads beside another load or chunk", a.gpu));
+  const bool beside_run = running_on(a.gpu) != nullptr;
+  const bool may_beside = by_amp() && policy_.load_beside_run == LoadBesideRun::yes;
+  if (loading_on(a.gpu) != nullptr) report(format("gpu {} loads beside another load", a.gpu));
+  if (beside_run && !may_beside) report(format("gpu {} loads beside a chunk", a.gpu));
   const ModelFacts& model = models_.at(a.model);
   if (model.engine == Engine::sdcpp && gpus_.at(a.gpu).kind == GpuKind::virtual_gpu) {
     report(format("model {} of the real engine loads on virtual gpu {}", a.model, a.gpu));
   }
-  std::int64_t bytes = model.memory_bytes;
   int residents = 1;
   for (const auto& [id, process] : processes_) {
     if (process.gpu != a.gpu) continue;
-    bytes += process.bytes;
     ++residents;
     if (process.model == a.model) report(format("gpu {} loads {} twice", a.gpu, a.model));
   }
-  if (bytes > gpus_.at(a.gpu).memory_total_bytes) report(format("memory of gpu {} is oversold", a.gpu));
   if (policy_.resident_limit >= 0 && residents > std::max(policy_.resident_limit, 1)) {
     report(format("gpu {} holds {} models", a.gpu, residents));
   }
   started_on_.insert(a.gpu);
-  processes_[a.worker] = {a.gpu, a.model, model.memory_bytes, Process::Phase::starting, std::nullopt};
+  processes_[a.worker] = {a.gpu,
+                          a.model,
+                          model.memory_bytes - model.workspace_bytes + policy_.worker_overhead_bytes,
+                          model.workspace_bytes,
+                          Process::Phase::starting,
+                          std::nullopt,
+                          beside_run ? Process::Load::beside_run : Process::Load::alone,
+                          by_amp() ? Process::For::model : Process::For::one_job};
+  if (bytes_on(a.gpu) > gpus_.at(a.gpu).memory_total_bytes) report(format("memory of gpu {} is oversold", a.gpu));
 }
 
 void Auditor::check(const StopWorker& a) {
@@ -232,32 +280,51 @@ void Auditor::check(const StartChunk& a) {
   if (process == processes_.end()) return report(format("chunk {} starts on a worker that is gone", a.chunk.value));
   if (process->second.phase != Process::Phase::ready) report(format("worker {} is not ready", a.worker.value));
   if (process->second.gpu != a.gpu) report(format("chunk {} names another gpu than its worker's", a.chunk.value));
-  if (active_on(a.gpu) != nullptr) report(format("gpu {} runs two things at once", a.gpu));
+  if (running_on(a.gpu) != nullptr) report(format("gpu {} runs two things at once", a.gpu));
+  if (const Process* load = loading_on(a.gpu); load != nullptr) {
+    const bool may_beside = by_amp() && policy_.load_beside_run == LoadBesideRun::yes;
+    if (!may_beside || load->load == Process::Load::alone) report(format("gpu {} runs beside a load", a.gpu));
+  }
   const auto found = open_.find(a.job);
   if (found == open_.end()) return report(format("chunk {} runs job {}, which has ended", a.chunk.value, a.job.value));
   Row& row = found->second;
-  if (row.state != JobState::running || row.chunk) report(format("job {} is started twice", a.job.value));
+  if (row.state != JobState::running) report(format("job {} is started, but not told so", a.job.value));
+  if (row.cancel == Row::Cancel::requested) report(format("job {} is started after its cancel", a.job.value));
   if (row.facts.model != process->second.model) report(format("job {} runs on another model", a.job.value));
   if (row.facts.pin && *row.facts.pin != a.gpu) report(format("job {} runs on another gpu than its pin", a.job.value));
-  std::set<int> expected;
-  std::set_difference(row.missing.begin(), row.missing.end(), row.in_flight.begin(), row.in_flight.end(),
-                      std::inserter(expected, expected.end()));
-  if (expected.empty() || !std::equal(expected.begin(), expected.end(), a.indices.begin(), a.indices.end())) {
-    report(format("chunk {} does not make exactly the missing pictures of job {}", a.chunk.value, a.job.value));
-  }
+  check_indices(row, a);
   for (const auto& [id, other] : open_) {
-    if (other.state != JobState::queued || other.known == Row::Known::no || !(position(other) < position(row)))
-      continue;
-    if (!policy_.multi_gpu) report(format("job {} starts before job {}, which is first", a.job.value, id.value));
-    if (other.fresh() && row.fresh() && other.facts.model == row.facts.model && other.facts.pin == row.facts.pin) {
-      report(format("job {} starts before job {} of the same model", a.job.value, id.value));
-    }
+    if (other.state == JobState::queued) check_order(row, other);
   }
   started_on_.insert(a.gpu);
-  row.chunk = a.chunk;
+  started_.insert(a.job);
+  row.chunks.insert(a.chunk);
   process->second.phase = Process::Phase::running;
   process->second.chunk = a.chunk;
   chunks_[a.chunk] = {a.worker, a.job, {a.indices.begin(), a.indices.end()}, OpenChunk::Worker::alive};
+}
+
+// All that remains of the job, or by amp a part of it; never what another chunk makes or what is on its way.
+void Auditor::check_indices(const Row& row, const StartChunk& a) {
+  const std::set<int> expected = remaining(row);
+  const bool ascending = std::is_sorted(a.indices.begin(), a.indices.end(), std::less_equal<>{});
+  const bool known = std::includes(expected.begin(), expected.end(), a.indices.begin(), a.indices.end());
+  const bool may_cut = by_amp() && policy_.tuning.splitting == Part::on;
+  if (a.indices.empty() || !ascending || !known || (a.indices.size() < expected.size() && !may_cut)) {
+    report(format("chunk {} does not make exactly the missing pictures of job {}", a.chunk.value, a.job.value));
+  }
+}
+
+// `other` could start as well.
+void Auditor::check_order(const Row& started, const Row& other) {
+  if (other.known == Row::Known::no || !(position(other) < position(started))) return;
+  if (in_order()) {
+    report(format("job {} starts before job {}, which is first", started.facts.id.value, other.facts.id.value));
+  }
+  if (by_amp() || !other.fresh() || !started.fresh()) return;
+  if (other.facts.model == started.facts.model && other.facts.pin == started.facts.pin) {
+    report(format("job {} starts before job {} of the same model", started.facts.id.value, other.facts.id.value));
+  }
 }
 
 void Auditor::check(const CancelChunk& a) {
@@ -266,10 +333,8 @@ void Auditor::check(const CancelChunk& a) {
     return report(format("chunk {} is cancelled, but does not run on worker {}", a.chunk.value, a.worker.value));
   }
   const auto row = open_.find(chunk->second.job);
-  const bool wanted = row != open_.end() && row->second.cancel == Row::Cancel::requested;
-  if (!wanted && !std::holds_alternative<JobUnpublishable>(*event_)) {
-    report(format("chunk {} is cancelled for no reason", a.chunk.value));
-  }
+  if (row == open_.end()) return report(format("chunk {} is cancelled after its job's end", a.chunk.value));
+  told_to_stop_.insert(row->first);
 }
 
 void Auditor::check(const AbandonChunk& a) {
@@ -286,9 +351,12 @@ void Auditor::check(const SetJobState& a) {
   if (ended_.contains(a.job)) return report(format("job {} ends twice, or goes on after its end", a.job.value));
   if (!open_.contains(a.job)) return report(format("job {} is unknown", a.job.value));
   Row& row = open_.at(a.job);
-  if (row.state == a.state && row.held == a.held && row.deaths == a.worker_deaths &&
-      !std::holds_alternative<WorkerLost>(*event_)) {
+  if (row.state == a.state && row.held == a.held && row.told_deaths == a.worker_deaths) {
     report(format("job {} is set to the state that it has", a.job.value));
+  }
+  if (died_for_ == row.facts.model && a.worker_deaths == row.deaths + 1 && !remaining(row).empty()) {
+    ++row.deaths;
+    died_for_.reset();
   }
   if (row.deaths != a.worker_deaths) {
     report(format("job {}: {} worker deaths are told, {} were seen", a.job.value, a.worker_deaths, row.deaths));
@@ -296,6 +364,7 @@ void Auditor::check(const SetJobState& a) {
   if ((a.state == JobState::held) != a.held.has_value()) report(format("job {}: held without reason", a.job.value));
   row.state = a.state;
   row.held = a.held;
+  row.told_deaths = a.worker_deaths;
   switch (a.state) {
     case JobState::queued:
     case JobState::held:
@@ -308,7 +377,8 @@ void Auditor::check(const SetJobState& a) {
       break;
     case JobState::failed: check_failure(row, a); break;
   }
-  if (row.chunk && a.state == JobState::cancelled) report(format("job {} ended under its chunk", a.job.value));
+  if (!row.chunks.empty() && a.state == JobState::cancelled)
+    report(format("job {} ended under its chunk", a.job.value));
   ended_[a.job] = a.state;
   open_.erase(a.job);
 }
@@ -342,9 +412,32 @@ void Auditor::end(const Scheduler& scheduler) {
       report(format("chunk {} stays open on a worker that is gone", id.value));
     }
   }
+  check_cancelled();
   check_gpus(scheduler.gpus());
   check_rows();
+  check_started();
   check_no_idle_gpu_with_work();
+}
+
+// A chunk is told to stop because somebody asked, or because its job has failed.
+void Auditor::check_cancelled() {
+  for (const JobId job : told_to_stop_) {
+    const auto row = open_.find(job);
+    if (row != open_.end() && row->second.cancel == Row::Cancel::none) {
+      report(format("a chunk of job {} is cancelled for no reason", job.value));
+    }
+  }
+}
+
+// Jobs that run, with pictures that nobody makes, wait as well: they come before what was started.
+void Auditor::check_started() {
+  for (const JobId id : started_) {
+    const auto started = open_.find(id);
+    if (started == open_.end()) continue;
+    for (const auto& [other_id, other] : open_) {
+      if (other.state == JobState::running && may_start(other)) check_order(started->second, other);
+    }
+  }
 }
 
 void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
@@ -364,28 +457,29 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
     if (view.state == GpuState::idle || view.state == GpuState::loading || view.state == GpuState::busy) {
       in_use.insert(view.uuid);
     }
-    std::int64_t bytes = 0;
+    const std::int64_t bytes = bytes_on(view.uuid);
+    const Process* const running = running_on(view.uuid);
+    const Process* const loading = loading_on(view.uuid);
     std::vector<ModelKey> residents;
-    const Process* active = nullptr;
     for (const Process* process : by_gpu[view.uuid]) {
-      bytes += process->bytes;
       if (process->phase != Process::Phase::starting) residents.push_back(process->model);
-      if (process->phase != Process::Phase::ready) active = process;
     }
     std::sort(residents.begin(), residents.end());
     if (bytes != view.reserved_bytes || residents != view.resident_models) {
       report(format("gpu {} is not shown as it is", view.uuid));
     }
     const bool busy = view.state == GpuState::busy || view.state == GpuState::draining;
-    if (busy != (active != nullptr && active->phase == Process::Phase::running) ||
-        (view.state == GpuState::loading) != (active != nullptr && active->phase == Process::Phase::starting)) {
+    if (busy != (running != nullptr) ||
+        (view.state == GpuState::loading) != (loading != nullptr && running == nullptr)) {
       report(format("gpu {} is not in the state shown", view.uuid));
     }
-    if (view.state == GpuState::loading) {
+    if (view.state == GpuState::loading && loading != nullptr && loading->loads_for == Process::For::one_job) {
       if (!view.job) return report(format("gpu {} loads for nobody", view.uuid));
       loading_for_[view.uuid] = *view.job;
     }
-    if (bytes > gpus_.at(view.uuid).memory_total_bytes && !busy) report(format("gpu {} stays oversold", view.uuid));
+    if (bytes > gpus_.at(view.uuid).memory_total_bytes && by_gpu[view.uuid].size() > (running != nullptr ? 1u : 0u)) {
+      report(format("gpu {} stays oversold", view.uuid));
+    }
     if (view.state == GpuState::unused && bytes > 0) report(format("gpu {} is unused but holds models", view.uuid));
   }
   if (policy_.multi_gpu) {
@@ -408,7 +502,8 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
 
 bool Auditor::can_take(const Gpu& gpu, const Row& row) const {
   const auto model = models_.find(row.facts.model);
-  return model != models_.end() && model->second.memory_bytes <= gpu.memory_total_bytes &&
+  return model != models_.end() &&
+         model->second.memory_bytes + policy_.worker_overhead_bytes <= gpu.memory_total_bytes &&
          (!row.facts.pin || *row.facts.pin == gpu.uuid) &&
          (model->second.engine == Engine::synthetic || gpu.kind != GpuKind::virtual_gpu);
 }
@@ -429,10 +524,10 @@ void Auditor::check_rows() {
     if (row.known == Row::Known::no) continue;
     if (row.missing.empty()) report(format("job {} has all its pictures but is not done", id.value));
     if (row.state == JobState::running) {
-      if (!row.chunk && !row.all_handed_over()) report(format("job {} runs nowhere", id.value));
+      if (row.chunks.empty() && !row.all_handed_over()) report(format("job {} runs nowhere", id.value));
       continue;
     }
-    if (row.chunk) report(format("job {} is {} while its chunk runs", id.value, name(row.state)));
+    if (!row.chunks.empty()) report(format("job {} is {} while its chunk runs", id.value, name(row.state)));
     if (row.cancel == Row::Cancel::requested) report(format("job {} waits though it was cancelled", id.value));
     const auto expected = expected_hold(row);
     const bool may_want_a_larger_gpu = row.memory == Row::Memory::ran_out && !expected;
@@ -448,22 +543,30 @@ bool Auditor::recently_died_loading(const GpuUuid& gpu, const ModelKey& model) c
   return died != died_loading_.end() && now_ - died->second < std::chrono::seconds{30};
 }
 
+bool Auditor::may_start(const Row& row) {
+  if (row.known == Row::Known::no || row.cancel == Row::Cancel::requested) return false;
+  if (row.state == JobState::queued) return true;
+  return row.state == JobState::running && !remaining(row).empty() && !expected_hold(row);
+}
+
 void Auditor::check_no_idle_gpu_with_work() {
+  if (by_amp()) return;  // it may idle on purpose
   std::set<ModelKey> loads;
   for (const auto& [id, process] : processes_) {
     if (process.phase == Process::Phase::starting) loads.insert(process.model);
   }
-  const Row* first = nullptr;
+  std::vector<const Row*> waiting;
   for (const auto& [id, row] : open_) {
-    if (row.state != JobState::queued || row.known == Row::Known::no) continue;
-    if (first == nullptr || position(row) < position(*first)) first = &row;
+    if (may_start(row)) waiting.push_back(&row);
   }
-  if (first == nullptr) return;
+  std::sort(waiting.begin(), waiting.end(), [](const Row* x, const Row* y) { return position(*x) < position(*y); });
+  if (in_order() && waiting.size() > 1) waiting.resize(1);
   for (const GpuUuid& uuid : selected_) {
-    if (active_on(uuid) != nullptr) continue;
-    for (const auto& [id, row] : open_) {
-      if (row.state != JobState::queued || row.known == Row::Known::no || !row.fresh()) continue;
-      if (!policy_.multi_gpu && &row != first) continue;
+    if (is_busy(uuid)) continue;
+    for (const Row* const each : waiting) {
+      const Row& row = *each;
+      const JobId id = row.facts.id;
+      if (!row.fresh()) continue;
       if (!can_take(gpus_.at(uuid), row)) continue;
       const ModelKey& model = row.facts.model;
       const bool resident = std::any_of(processes_.begin(), processes_.end(), [&](const auto& entry) {

@@ -21,9 +21,10 @@ struct Row {
   JobState state = JobState::queued;
   std::optional<HeldReason> held;
   int deaths = 0;
-  std::set<int> missing;    // not published
-  std::set<int> in_flight;  // handed over, not published yet
-  std::optional<ChunkId> chunk;
+  int told_deaths = 0;
+  std::set<int> missing;     // not published
+  std::set<int> in_flight;   // handed over, not published yet
+  std::set<ChunkId> chunks;  // that run
   std::optional<HeldReason> held_by_others;
   enum class Cancel { none, requested } cancel = Cancel::none;
   enum class Memory { fine, ran_out } memory = Memory::fine;
@@ -38,9 +39,13 @@ struct Row {
 struct Process {
   GpuUuid gpu;
   ModelKey model;
-  std::int64_t bytes = 0;
+  std::int64_t bytes = 0;            // while it lives
+  std::int64_t workspace_bytes = 0;  // and while it runs: the largest one of a gpu is kept free
   enum class Phase { starting, ready, running } phase = Phase::starting;
-  std::optional<ChunkId> chunk;
+  std::optional<ChunkId> chunk = {};
+  enum class Load { alone, beside_run } load = Load::alone;
+  // For whom it loads: for one job, which the views name, or (amp) for whoever wants the model.
+  enum class For { one_job, model } loads_for = For::one_job;
 };
 
 struct OpenChunk {
@@ -106,13 +111,25 @@ class Auditor {
   void check(const scheduler::RememberCost&) {}
   void check_failure(const Row& row, const scheduler::SetJobState& a);
 
+  void check_indices(const Row& row, const scheduler::StartChunk& a);
+  void check_order(const Row& started, const Row& other);
+  void check_started();
+  void check_cancelled();
   void check_gpus(const std::vector<scheduler::Scheduler::GpuView>& views);
   void check_rows();
   void check_no_idle_gpu_with_work();
 
   std::optional<HeldReason> expected_hold(const Row& row);
   bool can_take(const Gpu& gpu, const Row& row) const;
-  const Process* active_on(const GpuUuid& gpu) const;
+  const Process* running_on(const GpuUuid& gpu) const;
+  const Process* loading_on(const GpuUuid& gpu) const;
+  bool is_busy(const GpuUuid& gpu) const { return running_on(gpu) != nullptr || loading_on(gpu) != nullptr; }
+  std::int64_t bytes_on(const GpuUuid& gpu) const;
+  // What no chunk makes, nor is on its way to the disk.
+  std::set<int> remaining(const Row& row) const;
+  bool in_order() const { return !policy_.multi_gpu || policy_.algorithm == scheduler::Algorithm::fifo; }
+  bool by_amp() const { return policy_.multi_gpu && policy_.algorithm == scheduler::Algorithm::amp; }
+  bool may_start(const Row& row);
   bool recently_died_loading(const GpuUuid& gpu, const ModelKey& model) const;
   OpenChunk* close(ChunkId chunk);
 
@@ -134,6 +151,9 @@ class Auditor {
   Instant now_;
   const scheduler::Event* event_ = nullptr;
   std::set<GpuUuid> started_on_;
+  std::set<JobId> started_;           // jobs of which a chunk was started
+  std::set<JobId> told_to_stop_;      // jobs of which a chunk was cancelled
+  std::optional<ModelKey> died_for_;  // a load of this model died: one job that waits for it may be charged
   std::map<std::pair<ModelKey, std::optional<GpuUuid>>, int> takers_;  // selected gpus that could take such a job
   std::optional<GpuUuid> lost_gpu_;                                    // gone, or another device under the same name
 };
