@@ -74,7 +74,7 @@ bool MoldPlanner::refuses_cold(const FleetView& fleet, int job) {
   for (int gpu = 0; gpu < fleet.gpu_count(); ++gpu) {
     if (!fleet.is_up(gpu) || !fleet.fits(model, gpu)) continue;
     const double run_s = fleet.run_seconds(job, gpu);
-    if (fleet.holds(gpu, model)) {
+    if (fleet.holds(gpu, model) || fleet.model_loading(gpu) == model) {
       const double ready_s = fleet.predicted_free_s(gpu);
       const double end_s = std::max(now_s, ready_s) + run_s;
       if (end_s < warm_end_s) warm_ready_s = fleet.is_idle(gpu) ? std::numeric_limits<double>::infinity() : ready_s;

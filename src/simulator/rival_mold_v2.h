@@ -2,12 +2,11 @@
 //
 // Re-implements what mold's planner (crates/mold-scheduler, PR #585, read at 111fd31) executes. Jobs come in the order
 // (passed over 3 times, class, arrival) until every idle gpu is taken; they are matched to gpus by setup time, then gpu
-// index, and one already placed may move to make room. While a warm gpu, busy or not, would finish a job earlier than
-// any cold idle one, the job refuses the cold ones for at most 2 s from its first refusal, and not once the warm gpu is
-// due. Whoever sees a younger job start on a gpu that it could have used is passed over once more; at 3 it goes to the
-// front and refuses nothing.
-// Simplified: the forecast lanes are left out, since mold executes only what starts now; no host memory in the cost; a
-// setup is the load alone, and nothing when warm.
+// index, and one already placed may move to make room. While a warm gpu, busy or still loading, would finish a job
+// earlier than any cold idle one, the job refuses the cold ones for at most 2 s from its first refusal, and not once
+// the warm gpu is due. Whoever sees a younger job start on a gpu that it could have used is passed over once more; at 3
+// it goes to the front and refuses nothing. Simplified: the forecast lanes are left out, since mold executes only what
+// starts now; no host memory in the cost; a setup is the load alone, and nothing when warm.
 #pragma once
 
 #include <deque>
