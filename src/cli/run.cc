@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/generate.h"
 #include "cli/hooks.h"
+#include "cli/simulate.h"
 
 namespace pixelfleet::cli {
 namespace {
@@ -16,6 +17,10 @@ constexpr const char* kFooter =
     "4 in conflict (ended already, data directory in use); 5 not available now; 6 disk, permission or file trouble.\n"
     "Each setting is also an environment variable and a key of pixelfleet.yaml: `pixelfleet config --print`.\n"
     "HEADLESS=true pixelfleet makes one job from PROMPT, MODEL, STEPS ... and ends.";
+
+constexpr const char* kSimulateFooter =
+    "Policies: amp (ours), fifo, v18, sjf, greedy-affinity, swarmui, mold-legacy, mold-v2, invokeai, delay,\n"
+    "mqfq-sticky, map. The same seed makes the same jobs and the same noise for each of them.";
 
 // The texts that one command was given for the configuration and for a job.
 struct Given {
@@ -81,6 +86,7 @@ struct CommandLine {
     add_server_commands();
     add_job_commands();
     add_catalog_commands();
+    add_simulate_command();
     add_internal_commands();
   }
 
@@ -163,6 +169,36 @@ struct CommandLine {
         [this] { action = [this](const LoadedConfig& c) { return gpus_list(c.config, given.output(), hooks); }; });
   }
 
+  void add_simulate_command() {
+    CLI::App* command = app.add_subcommand("simulate", "compare the scheduler with others, in virtual time");
+    command->footer(kSimulateFooter);
+    const auto add = [&](const char* flag, std::optional<std::string>& value, const char* type, const char* help) {
+      command
+          ->add_option_function<std::string>(
+              flag, [&value](const std::string& text) { value = text; }, help)
+          ->type_name(type);
+    };
+    SimulateArguments& a = simulation;
+    add("--trace", a.traces, "T1,T8", "which workloads, T1 to T12; without any: T1");
+    command->add_flag("--all", a.all, "every workload, 5 seeds");
+    add("--regime", a.regimes, "NAME", "how long loads take: slow (the default), fast, remote, sdcpp");
+    add("--policy", a.policies, "NAME,...", "which policies; without: all of them");
+    add("--capabilities", a.capabilities, "NAME", "what an engine can do: ideal (the default) or sdcpp");
+    add("--seeds", a.seeds, "N", "how many seeds, 1-100; without: 5 with --all, else 1");
+    add("--seed-base", a.seed_base, "N", "the first seed, the others follow in steps of 100; without: 300");
+    add("--gpus", a.gpus, "SPEC", "these gpus instead of the workload's own, such as H100+2x4090");
+    add("--trace-file", a.trace_file, "CSV", "jobs of your own: arrival_s,user,model,images,steps[,pixels]");
+    add("--models-file", a.models_file, "CSV", "their models: model,family,gigabytes");
+    add("--machine-file", a.machine_file, "TXT", "their machine: a gpu type a line, host_gigabytes N ...");
+    add("--json", a.json_file, "FILE", "write every run as JSON; -: to standard output, instead of tables");
+    command->add_flag("--sustainable", a.sustainable, "the load that each policy carries at p95 wait <= 60 s");
+    command->add_flag("--ablation", a.ablation, "amp with one part left out at a time");
+    command->callback([this] {
+      exit_code = simulate(simulation);
+      finished = true;
+    });
+  }
+
   void add_internal_commands() {
     CLI::App* worker = app.add_subcommand("worker", "")->group("");
     worker->add_option("--socket-fd", socket_fd)->required();
@@ -199,6 +235,7 @@ struct CommandLine {
   std::string model_name;
   std::vector<std::string> parts;
   int socket_fd = -1;
+  SimulateArguments simulation;
 };
 
 }  // namespace
