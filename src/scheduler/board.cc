@@ -13,31 +13,34 @@ bool loads_from_disk(const Board& board, int model) { return !board.model(model)
 class Ledger {
  public:
   Ledger(const Board& board, int gpu, int model) : board_(board), gpu_(board.gpu(gpu)) {
-    add(model);
-    if (gpu_.loading >= 0) add(gpu_.loading);
-    for (const Resident& resident : gpu_.residents) add(resident.model);
+    const BoardModel& facts = board.model(model);
+    add({model, 0.0, facts.weights_bytes, facts.workspace_bytes});
+    if (gpu_.loading >= 0) add({gpu_.loading, 0.0, gpu_.loading_weights_bytes, gpu_.loading_workspace_bytes});
+    for (const Resident& resident : gpu_.residents) add(resident);
   }
   bool fits() const { return bytes_ + workspace() <= gpu_.memory_bytes && present_.size() <= board_.most_residents; }
-  void add(int model) {
-    bytes_ += board_.model(model).weights_bytes;
-    present_.push_back(model);
+  void add(const Resident& resident) {
+    bytes_ += resident.weights_bytes;
+    present_.push_back(resident);
   }
   void remove(int model) {
-    bytes_ -= board_.model(model).weights_bytes;
-    present_.erase(std::find(present_.begin(), present_.end(), model));
+    const auto leaving = std::find_if(present_.begin(), present_.end(),
+                                      [model](const Resident& resident) { return resident.model == model; });
+    bytes_ -= leaving->weights_bytes;
+    present_.erase(leaving);
   }
 
  private:
   double workspace() const {
     double most = 0.0;
-    for (const int model : present_) most = std::max(most, board_.model(model).workspace_bytes);
+    for (const Resident& resident : present_) most = std::max(most, resident.workspace_bytes);
     return most;
   }
 
   const Board& board_;
   const BoardGpu& gpu_;
   double bytes_ = 0.0;
-  std::vector<int> present_;
+  std::vector<Resident> present_;
 };
 
 int copies_elsewhere(const Board& board, int model, int gpu) {
@@ -110,37 +113,37 @@ Eviction eviction_for(const Board& board, int gpu_index, int model) {
   struct Victim {
     double price;
     double per_byte;
-    int model;
+    Resident resident;
   };
   std::vector<Victim> candidates;
   for (const Resident& resident : gpu.residents) {
     const BoardModel& facts = board.model(resident.model);
     if (resident.model == gpu.running || facts.pinned || facts.overdue) continue;
     const double price = price_of(board, resident.model, gpu_index);
-    candidates.push_back({price, price / std::max(facts.weights_bytes, 1.0), resident.model});
+    candidates.push_back({price, price / std::max(resident.weights_bytes, 1.0), resident});
   }
   std::sort(candidates.begin(), candidates.end(), [](const Victim& a, const Victim& b) {
-    return a.per_byte != b.per_byte ? a.per_byte < b.per_byte : a.model < b.model;
+    return a.per_byte != b.per_byte ? a.per_byte < b.per_byte : a.resident.model < b.resident.model;
   });
   std::vector<Victim> leaving;
   for (const Victim& victim : candidates) {
     if (ledger.fits()) break;
-    ledger.remove(victim.model);
+    ledger.remove(victim.resident.model);
     leaving.push_back(victim);
   }
   if (!ledger.fits()) return {};
   // The last one may have made room for an earlier one to stay.
   for (std::size_t i = leaving.size(); i-- > 0;) {
-    ledger.add(leaving[i].model);
+    ledger.add(leaving[i].resident);
     if (ledger.fits()) {
       leaving.erase(leaving.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
-      ledger.remove(leaving[i].model);
+      ledger.remove(leaving[i].resident.model);
     }
   }
   for (const Victim& victim : leaving) {
     eviction.price += victim.price;
-    eviction.victims.push_back(victim.model);
+    eviction.victims.push_back(victim.resident.model);
   }
   return eviction;
 }
@@ -174,6 +177,8 @@ void Board::apply(const Choice& choice) {
   if (loads_from_disk(*this, choice.model) && staging != choice.model) ++disk_readers;
   g.loading = choice.model;
   g.load_end = now + seconds;
+  g.loading_weights_bytes = m.weights_bytes;
+  g.loading_workspace_bytes = m.workspace_bytes;
   g.load_blocks = !behind;
   if (!behind) g.paid = seconds;
 }
@@ -200,7 +205,7 @@ bool Board::advance() {
       BoardModel& m = model(g.loading);
       if (!m.in_host && disk_readers > 0) --disk_readers;
       m.in_host = true;
-      g.residents.push_back({g.loading, now});
+      g.residents.push_back({g.loading, now, g.loading_weights_bytes, g.loading_workspace_bytes});
       if (g.load_blocks) g.tenure = 0.0;
       g.loading = -1;
       g.load_blocks = false;

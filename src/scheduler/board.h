@@ -59,9 +59,12 @@ struct BoardModel {
   std::vector<BoardJob> window;  // in order
 };
 
+// A worker on a gpu: it holds what it was started with, whatever is known of its model since.
 struct Resident {
   int model = 0;
   double used_at = 0.0;
+  double weights_bytes = 0.0;
+  double workspace_bytes = 0.0;
 };
 
 struct BoardGpu {
@@ -73,6 +76,8 @@ struct BoardGpu {
   double run_end = 0.0;
   int loading = -1;  // model
   double load_end = 0.0;
+  double loading_weights_bytes = 0.0;
+  double loading_workspace_bytes = 0.0;
   bool load_blocks = false;  // the load began with nothing running beside it
   bool usable = true;        // may be given work
   int loras = 0;             // of the last run

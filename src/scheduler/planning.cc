@@ -217,9 +217,12 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.loading = model;
       gpu.load_end = to_seconds(worker.expected_end);
       gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
+      gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
+      gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
     }
-    gpu.residents.push_back({model, to_seconds(worker.since)});
+    gpu.residents.push_back({model, to_seconds(worker.since), static_cast<double>(worker.bytes),
+                             static_cast<double>(worker.workspace_bytes)});
     if (worker.phase != WorkerPhase::running) continue;
     gpu.running = model;
     gpu.run_end = to_seconds(worker.expected_end);

@@ -1,0 +1,46 @@
+// What fits on a gpu under the amp policy, when what is known of it changes under way.
+#include <gmock/gmock.h>
+
+#include "scheduler/test_rig.h"
+
+namespace pixelfleet::scheduler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Policy amp() {
+  return {.multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::amp};
+}
+
+TEST(GpuMemory, ARunningWorkerHoldsWhatItStartedWithAfterItsModelBecameSmaller) {
+  Rig rig(amp());
+  rig.gpu(0, 24);
+  rig.model("a", 8);
+  rig.model("b", 20);
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.model("a", 2);
+  EXPECT_THAT(rig.submit(2, "b"), IsEmpty());  // 8 + 20 > 24
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), ElementsAre("StopWorker 1", "StartWorker 2 gpu-0 b"));
+}
+
+TEST(GpuMemory, ResidentWorkersHoldTheOverheadTheyStartedWith) {
+  Rig rig(amp());
+  rig.gpu(0, 24);
+  rig.model("a", 8);
+  rig.model("b", 15);
+  Policy policy = amp();
+  policy.worker_overhead_bytes = 2 * kGiB;
+  rig.give(PolicyChanged{policy});
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.finish(1, 1);
+  policy.worker_overhead_bytes = 0;
+  rig.give(PolicyChanged{policy});
+  EXPECT_THAT(rig.submit(2, "b"), ElementsAre("StopWorker 1", "StartWorker 2 gpu-0 b"));  // 8 + 2 + 15 > 24
+}
+
+}  // namespace
+}  // namespace pixelfleet::scheduler
