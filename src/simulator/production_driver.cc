@@ -24,8 +24,8 @@ constexpr bool is_one_of = (std::is_same_v<T, Types> || ...);
 bool may_decide(const Event& event) {
   return std::visit(
       []<class E>(const E&) {
-        return is_one_of<E, JobSubmitted, WorkerReady, WorkerLost, ChunkEnded, ChunkProgress, ModelStaged,
-                         ModelUnstaged, GpuLost, GpuArrived, TimerFired>;
+        return is_one_of<E, JobSubmitted, WorkerReady, WorkerLost, ChunkEnded, ModelStaged, ModelUnstaged, GpuLost,
+                         GpuArrived, TimerFired>;
       },
       event);
 }
