@@ -49,6 +49,28 @@ UpdateJob Ledger::request_cancel(OpenJob& open) {
   return mutable_columns(open.job);
 }
 
+UpdateJobOrder Ledger::set_order(OpenJob& open, Priority priority, double rank, std::optional<GpuUuid> gpu) {
+  JobSpec& spec = open.job.requested;
+  spec.priority = priority;
+  spec.rank = rank;
+  spec.gpu = std::move(gpu);
+  return {open.job.id, spec.priority, spec.rank, spec.gpu};
+}
+
+UpdateJob Ledger::reopen(OpenJob& open) {
+  Job& job = open.job;
+  --count_of(job.state);
+  ++count_of(JobState::queued);
+  job.state = JobState::queued;
+  job.held_reason.reset();
+  job.error.reset();
+  job.worker_deaths = 0;
+  job.cancel_requested = false;
+  job.started_at.reset();
+  job.finished_at.reset();
+  return mutable_columns(job);
+}
+
 std::optional<PublishImage> Ledger::publish(OpenJob& open, int index, ChunkId attempt, std::int64_t bytes,
                                             const EffectiveImage& effective, Instant now) {
   const auto at = static_cast<std::size_t>(index);

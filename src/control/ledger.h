@@ -32,6 +32,9 @@ class Ledger {
                       int worker_deaths, Instant now);
   // Says that somebody asked; whether it ends now or later is the scheduler's to tell.
   UpdateJob request_cancel(OpenJob& open);
+  UpdateJobOrder set_order(OpenJob& open, Priority priority, double rank, std::optional<GpuUuid> gpu);
+  // An ended job waits again, as if it had never been tried; what is published stays.
+  UpdateJob reopen(OpenJob& open);
   // Nothing when `attempt` is not the image's current one, or it is published already.
   std::optional<PublishImage> publish(OpenJob& open, int index, ChunkId attempt, std::int64_t bytes,
                                       const EffectiveImage& effective, Instant now);

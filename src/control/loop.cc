@@ -52,13 +52,16 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
       now_(clock.now()),
       last_upload_(restored.last_upload),
       last_job_(restored.last_job),
+      pauses_(std::move(restored.pauses)),
       settings_(std::move(settings)),
       catalog_(std::move(catalog)) {
-  for (Restored::OpenJob& open : restored.open_jobs) {
+  for (JobRows& open : restored.open_jobs) {
     waiting_jobs_.push_back(open.job.id);
     ledger_.restore(std::move(open.job), std::move(open.images));
   }
   step(scheduler::PolicyChanged{policy()});
+  if (pauses_.all) step(scheduler::QueuePaused{});
+  for (const std::string& owner : pauses_.owners) step(scheduler::QueuePaused{owner});
   CatalogChanged first{this->catalog()};
   handle(first);
   commit_pending();
@@ -131,6 +134,7 @@ void Loop::publish_live() {
   live->gpus = gpu_statuses();
   live->telemetry = telemetry_;
   live->counts = ledger_.counts();
+  live->pauses = pauses_;
   live->progress = progress_;
   const LiveStatePtr before = this->live();
   {
@@ -185,25 +189,35 @@ scheduler::Policy Loop::policy() const {
 
 // --- the Service, from any thread -----------------------------------------------------------------------------
 
-void Loop::submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) {
-  if (mailbox_.request(SubmitJobs{std::move(specs), reply})) return;
+template <class T>
+void Loop::request(Message message, const Reply<T>& reply) {
+  if (mailbox_.request(std::move(message))) return;
   reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
 }
 
-void Loop::cancel(JobId job, Reply<Job> reply) {
-  if (mailbox_.request(CancelJob{job, reply})) return;
-  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+void Loop::submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) {
+  request(SubmitJobs{std::move(specs), reply}, reply);
+}
+
+void Loop::cancel(JobId job, Reply<Job> reply) { request(CancelJob{job, reply}, reply); }
+
+void Loop::cancel_many(CancelSelection selection, Reply<CancelReceipt> reply) {
+  request(CancelJobs{std::move(selection), reply}, reply);
+}
+
+void Loop::order(JobId job, JobOrder order, Reply<Job> reply) {
+  request(OrderJob{job, std::move(order), reply}, reply);
+}
+
+void Loop::pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) {
+  request(PauseQueue{wish, std::move(owner), reply}, reply);
 }
 
 void Loop::change_settings(std::string changes_json, Reply<LiveSettings> reply) {
-  if (mailbox_.request(ChangeSettings{std::move(changes_json), reply})) return;
-  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
+  request(ChangeSettings{std::move(changes_json), reply}, reply);
 }
 
-void Loop::add_upload(Upload upload, Reply<Upload> reply) {
-  if (mailbox_.request(AddUpload{std::move(upload), reply})) return;
-  reply(fail(ErrorCode::resource_exhausted, "too many requests wait already; try again in a moment"));
-}
+void Loop::add_upload(Upload upload, Reply<Upload> reply) { request(AddUpload{std::move(upload), reply}, reply); }
 
 LiveStatePtr Loop::live() const {
   MutexLock lock(published_mutex_);

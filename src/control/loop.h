@@ -14,7 +14,9 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/mutex.h"
 #include "control/acceptance.h"
@@ -52,6 +54,9 @@ class Loop final : public Service {
 
   void submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) override;
   void cancel(JobId job, Reply<Job> reply) override;
+  void cancel_many(CancelSelection selection, Reply<CancelReceipt> reply) override;
+  void order(JobId job, JobOrder order, Reply<Job> reply) override;
+  void pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) override;
   void change_settings(std::string changes_json, Reply<LiveSettings> reply) override;
   void add_upload(Upload upload, Reply<Upload> reply) override;
   LiveStatePtr live() const override;
@@ -79,6 +84,8 @@ class Loop final : public Service {
   Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, LiveSettings settings, Restored restored,
        LoopOptions options);
 
+  template <class T>
+  void request(Message message, const Reply<T>& reply);
   void run();
   std::optional<std::chrono::steady_clock::time_point> next_deadline();
   void feed_waiting_jobs();
@@ -88,6 +95,9 @@ class Loop final : public Service {
 
   void handle(SubmitJobs& message);
   void handle(CancelJob& message);
+  void handle(CancelJobs& message);
+  void handle(OrderJob& message);
+  void handle(PauseQueue& message);
   void handle(ChangeSettings& message);
   void handle(AddUpload& message);
   void handle(ShutDown& message);
@@ -106,6 +116,20 @@ class Loop final : public Service {
   void handle(TelemetryChanged& message);
   void handle(CatalogChanged& message);
 
+  // loop_orders.cc: what people want of jobs that are there.
+  Result<> know_gpus() const;
+  Result<OpenJob*> find_open(JobId id);
+  Result<OpenJob*> find_waiting(JobId id, std::string_view to_be);
+  Result<std::vector<JobId>> selected(const CancelSelection& selection) const;
+  Job cancel_open(OpenJob& open);
+  Result<> apply(JobId id, const HoldJob& order);
+  Result<> apply(JobId id, const ReleaseJob& order);
+  Result<> apply(JobId id, const MoveJob& order);
+  Result<> apply(JobId id, const ChangeJob& order);
+  Result<> apply(JobId id, const RetryJob& order);
+  Result<> check_pin(const GpuUuid& gpu) const;
+  Result<OpenJob*> load_ended(JobId id);
+
   // Steps the scheduler and queues what its actions change and do.
   void step(const scheduler::Event& event);
   void queue(const scheduler::StartWorker& action);
@@ -114,7 +138,7 @@ class Loop final : public Service {
   void queue(const scheduler::CancelChunk& action);
   void queue(const scheduler::AbandonChunk& action);
   void queue(const scheduler::SetJobState& action);
-  void queue(const scheduler::SetJobOrder&) {}
+  void queue(const scheduler::SetJobOrder& action);
   void queue(const scheduler::StageModel&) {}
   void queue(const scheduler::UnstageModel&) {}
   void queue(const scheduler::RememberCost&) {}
@@ -128,6 +152,8 @@ class Loop final : public Service {
   void tell_gpus();
   void set_progress(OpenJob& open, JobProgress progress);
   void forget_if_over(JobId id);
+  void forget_write_failures(JobId id);
+  static scheduler::JobFacts facts_of(const OpenJob& open);
   std::vector<GpuStatus> gpu_statuses() const;
   scheduler::Policy policy() const;
 
@@ -144,6 +170,7 @@ class Loop final : public Service {
   std::optional<Instant> wake_at_;
   UploadId last_upload_;
   JobId last_job_;
+  Pauses pauses_;
   bool shutting_down_ = false;
 
   std::map<WorkerId, WorkerFacts> workers_;

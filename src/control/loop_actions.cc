@@ -61,6 +61,13 @@ void Loop::queue(const scheduler::SetJobState& action) {
   forget_if_over(action.job);
 }
 
+void Loop::queue(const scheduler::SetJobOrder& action) {
+  OpenJob* open = ledger_.find(action.job);
+  CHECK(open != nullptr);
+  change(ledger_.set_order(*open, action.priority, action.rank, action.pin));
+  tell_job("job.updated", open->job);
+}
+
 void Loop::queue(const scheduler::WakeAt& action) { wake_at_ = action.at; }
 
 void Loop::forget_if_over(JobId id) {
@@ -69,10 +76,12 @@ void Loop::forget_if_over(JobId id) {
   after_commit([this, job = open->job, images = open->images, catalog = this->catalog()] {
     ports_.media.log_job(job, images, catalog->find_model(job.settings.model));
   });
-  for (auto at = write_failures_.lower_bound({id, 0}); at != write_failures_.end() && at->first.first == id;) {
-    at = write_failures_.erase(at);
-  }
+  forget_write_failures(id);
   ledger_.remove(id);
+}
+
+void Loop::forget_write_failures(JobId id) {
+  std::erase_if(write_failures_, [id](const auto& entry) { return entry.first.first == id; });
 }
 
 void Loop::tell(EventPtr event) {

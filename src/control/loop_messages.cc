@@ -15,24 +15,6 @@ constexpr int kMaxWriteFailures = 3;
 // Progress of one job is told at most this often; every phase change and last step is told at once.
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 
-scheduler::JobFacts facts_of(const OpenJob& open) {
-  scheduler::JobFacts facts;
-  const Job& job = open.job;
-  facts.id = job.id;
-  facts.owner = job.requested.owner;
-  facts.priority = job.requested.priority;
-  facts.rank = job.requested.rank;
-  facts.model = job.settings.model;
-  facts.pin = job.requested.gpu;
-  facts.worker_deaths = job.worker_deaths;
-  for (const Image& image : open.images) {
-    if (image.state == ImageState::pending) facts.missing.push_back(image.index);
-  }
-  if (job.state == JobState::held) facts.held = job.held_reason;
-  facts.cancel_requested = job.cancel_requested;
-  return facts;
-}
-
 scheduler::Engine engine_of(const Model& model) {
   return model.engine == "synthetic" ? scheduler::Engine::synthetic : scheduler::Engine::sdcpp;
 }
@@ -99,6 +81,24 @@ void Loop::accept_submissions(std::vector<Message>& messages) {
   if (gpus_known_) feed_waiting_jobs();
 }
 
+scheduler::JobFacts Loop::facts_of(const OpenJob& open) {
+  scheduler::JobFacts facts;
+  const Job& job = open.job;
+  facts.id = job.id;
+  facts.owner = job.requested.owner;
+  facts.priority = job.requested.priority;
+  facts.rank = job.requested.rank;
+  facts.model = job.settings.model;
+  facts.pin = job.requested.gpu;
+  facts.worker_deaths = job.worker_deaths;
+  for (const Image& image : open.images) {
+    if (image.state == ImageState::pending) facts.missing.push_back(image.index);
+  }
+  if (job.state == JobState::held) facts.held = job.held_reason;
+  facts.cancel_requested = job.cancel_requested;
+  return facts;
+}
+
 void Loop::feed_waiting_jobs() {
   for (const JobId id : std::exchange(waiting_jobs_, {})) {
     OpenJob* open = ledger_.find(id);
@@ -113,34 +113,6 @@ void Loop::feed_waiting_jobs() {
 }
 
 void Loop::handle(SubmitJobs&) {}  // accept_submissions has answered it
-
-void Loop::handle(CancelJob& message) {
-  OpenJob* open = ledger_.find(message.job);
-  if (open == nullptr || open->job.ended()) {
-    const bool existed = message.job.value >= 1 && message.job <= last_job_;
-    message.reply(existed ? fail(ErrorCode::conflict, format("job {} has ended already", message.job.value))
-                          : fail(ErrorCode::not_found, format("there is no job {}", message.job.value)));
-    return;
-  }
-  if (!gpus_known_) {
-    message.reply(fail(ErrorCode::unavailable, "the server is starting; try again in a moment"));
-    return;
-  }
-  // On disk before the worker hears of it and the client gets its answer: a crash in between must not undo it.
-  const bool first = !open->job.cancel_requested;
-  if (first) change(ledger_.request_cancel(*open));
-  Job answer = open->job;
-  step(scheduler::JobCancelRequested{message.job});
-  if (const OpenJob* still = ledger_.find(message.job)) {
-    answer = still->job;
-    if (first && !answer.ended()) tell_job("job.updated", answer);
-  } else {
-    answer.state = JobState::cancelled;
-    answer.held_reason.reset();
-    answer.finished_at = now_;
-  }
-  after_commit([reply = std::move(message.reply), answer = std::move(answer)] { reply(answer); });
-}
 
 void Loop::handle(ChangeSettings& message) {
   auto changes = parse_json(message.changes);

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/format.h"
 #include "base/json_full.h"
+#include "domain/job_json.h"
 
 namespace pixelfleet::control {
 namespace {
@@ -32,6 +35,7 @@ class FakeStore final : public StorePort {
     diary_.push_back("commit");
     for (const Change& change : changes) {
       rows.push_back(change);
+      keep(change);
       if (const auto* insert = std::get_if<InsertChunk>(&change)) {
         diary_.push_back(format("row chunk {}", insert->id.value));
       } else if (const auto* update = std::get_if<UpdateJob>(&change)) {
@@ -39,18 +43,42 @@ class FakeStore final : public StorePort {
         if (update->cancel_requested) diary_.push_back(format("row cancel {}", update->id.value));
       } else if (const auto* publish = std::get_if<PublishImage>(&change)) {
         diary_.push_back(format("row image {}/{}", publish->job_id.value, publish->index));
+      } else if (const auto* order = std::get_if<UpdateJobOrder>(&change)) {
+        diary_.push_back(format("row order {} {} {} {}", order->id.value, name(order->priority), order->rank,
+                                order->gpu.value_or("any")));
+      } else if (const auto* pauses = std::get_if<PutPauses>(&change)) {
+        diary_.push_back("row pauses " + to_text(to_json(pauses->pauses)));
       }
     }
     return {};
   }
+  Result<JobRows> load_job(JobId id) override { return jobs.at(id); }
   bool run_directory_taken(const std::string& directory) override { return directory == taken; }
 
   Restored restored;
   std::vector<Change> rows;
+  std::map<JobId, JobRows> jobs;
   std::string taken;
   bool full = false;
 
  private:
+  void keep(const Change& change) {
+    if (const auto* insert = std::get_if<InsertJob>(&change)) {
+      jobs[insert->job.id] = {insert->job, insert->images};
+    } else if (const auto* update = std::get_if<UpdateJob>(&change)) {
+      Job& job = jobs[update->id].job;
+      job.state = update->state;
+      job.held_reason = update->held_reason;
+      job.error = update->error;
+      job.worker_deaths = update->worker_deaths;
+      job.cancel_requested = update->cancel_requested;
+    } else if (const auto* publish = std::get_if<PublishImage>(&change)) {
+      JobRows& of_job = jobs[publish->job_id];
+      of_job.images[static_cast<std::size_t>(publish->index)].state = ImageState::published;
+      ++of_job.job.published;
+    }
+  }
+
   Diary& diary_;
 };
 
@@ -435,6 +463,243 @@ TEST_F(LoopTest, CancelAnswersForQueuedEndedAndUnknownJobs) {
   EXPECT_EQ(answer->state, JobState::cancelled);
   cancel(2);
   EXPECT_EQ(answer.error().code, ErrorCode::conflict);
+}
+
+// --- cancel many ----------------------------------------------------------------------------------------------
+
+TEST_F(LoopTest, CancelManyTellsWhatIsOverWhatStopsAndWhatHadEnded) {
+  open_with_gpu();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(submit());
+  make_ready();  // 1 runs, 2 and 3 wait
+  Result<CancelReceipt> answer = fail(ErrorCode::internal, "no reply");
+  const auto cancel = [&](CancelSelection selection) {
+    turn(CancelJobs{std::move(selection), [&](Result<CancelReceipt> receipt) { answer = std::move(receipt); }});
+  };
+  cancel({{JobId{3}}, {}});
+  cancel({{JobId{2}, JobId{1}, JobId{3}, JobId{2}}, {}});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->cancelled, std::vector{JobId{2}});
+  EXPECT_EQ(answer->stopping, std::vector{JobId{1}});
+  EXPECT_EQ(answer->ended, std::vector{JobId{3}});
+  EXPECT_LT(place("row cancel 1"), place("cancel chunk 1"));
+}
+
+TEST_F(LoopTest, CancelManyWithAnIdThatNeverWasCancelsNothing) {
+  open_with_gpu();
+  ASSERT_TRUE(submit());
+  Result<CancelReceipt> answer;
+  turn(CancelJobs{{{JobId{1}, JobId{2}}, {}}, [&](Result<CancelReceipt> receipt) { answer = std::move(receipt); }});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::not_found);
+  EXPECT_EQ(loop->live()->counts.cancelled, 0);
+}
+
+TEST_F(LoopTest, CancellingASweepCancelsItsOpenJobsAndNoOthers) {
+  open_with_gpu();
+  const auto submit_of = [&](std::optional<SweepId> sweep) {
+    JobSpec spec;
+    spec.prompt = "fox";
+    spec.sweep_id = sweep;
+    turn(SubmitJobs{{spec}, [](const Result<SubmitReceipt>&) {}});
+  };
+  submit_of(SweepId{7});
+  submit_of(SweepId{8});
+  submit_of(SweepId{7});
+  submit_of({});
+  Result<CancelReceipt> answer;
+  const auto cancel = [&](std::int64_t sweep) {
+    turn(CancelJobs{{{}, SweepId{sweep}}, [&](Result<CancelReceipt> receipt) { answer = std::move(receipt); }});
+  };
+  cancel(7);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->cancelled, (std::vector{JobId{1}, JobId{3}}));
+  EXPECT_EQ(loop->live()->counts.queued, 2);
+  cancel(7);
+  EXPECT_EQ(answer.error().code, ErrorCode::not_found) << "nothing of it is left";
+}
+
+// --- orders ---------------------------------------------------------------------------------------------------
+
+// Job 1 runs; 2 and 3 wait.
+class OrderTest : public LoopTest {
+ protected:
+  void SetUp() override {
+    open_with_gpu();
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(submit());
+    make_ready();
+    diary.clear();
+  }
+  Result<Job> order(std::int64_t id, JobOrder what) {
+    Result<Job> answer = fail(ErrorCode::internal, "no reply");
+    turn(OrderJob{JobId{id}, std::move(what), [&](Result<Job> job) {
+                    diary.push_back("reply");
+                    answer = std::move(job);
+                  }});
+    return answer;
+  }
+  Pauses pause(PauseQueue::Wish wish, std::optional<std::string> owner = {}) {
+    Result<Pauses> answer = fail(ErrorCode::internal, "no reply");
+    turn(PauseQueue{wish, std::move(owner), [&](Result<Pauses> pauses) { answer = std::move(pauses); }});
+    EXPECT_TRUE(answer);
+    return answer.value_or(Pauses{});
+  }
+  static MoveJob before(std::int64_t other) { return {JobId{other}, MoveJob::Side::before}; }
+  // What is refused, and in which words.
+  void expect_conflict(const Result<Job>& answer, const std::string& words) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, ErrorCode::conflict);
+    EXPECT_NE(answer.error().message.find(words), std::string::npos) << answer.error().message;
+  }
+};
+
+TEST_F(OrderTest, AHeldJobWaitsUntilItIsReleased) {
+  auto held = order(2, HoldJob{});
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->held_reason, HeldReason::user);
+  EXPECT_LT(place("row job 2 held"), place("reply"));
+  ASSERT_TRUE(order(2, HoldJob{})) << "twice is once";
+  EXPECT_EQ(count("row job 2 held"), 1);
+  turn(ChunkIsOver{workers.requests[0].worker, ChunkId{1}, "failed", {"bad_request", "no", {}}});
+  EXPECT_EQ(workers.requests.back().job, JobId{3});
+  EXPECT_EQ(order(2, ReleaseJob{})->state, JobState::queued);
+  EXPECT_EQ(order(2, ReleaseJob{})->state, JobState::queued);
+}
+
+TEST_F(OrderTest, AMoveIsStoredAndToldForEveryJobThatItChanges) {
+  const auto moved = order(3, before(2));
+  ASSERT_TRUE(moved) << moved.error().message;
+  EXPECT_EQ(moved->requested.rank, -1.0);
+  EXPECT_EQ(count("row order 1 normal -2 any"), 1) << "the running one keeps its place in front";
+  EXPECT_LT(place("row order 3 normal -1 any"), place("reply"));
+  EXPECT_EQ(count("tell job.updated"), 2);
+  EXPECT_EQ(parse_json(events.back()->data)->at("job").at("rank").get<double>(), -1.0);
+  turn(ChunkIsOver{workers.requests[0].worker, ChunkId{1}, "failed", {"bad_request", "no", {}}});
+  EXPECT_EQ(workers.requests.back().job, JobId{3});
+}
+
+TEST_F(OrderTest, PriorityAndPinChangeTogether) {
+  const auto changed = order(3, ChangeJob{Priority::interactive, std::optional<GpuUuid>("virtual-0")});
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_EQ(changed->requested.priority, Priority::interactive);
+  EXPECT_EQ(changed->requested.gpu, "virtual-0");
+  EXPECT_EQ(count("row order 3 interactive 0 virtual-0"), 1);
+  EXPECT_EQ(order(3, ChangeJob{{}, std::optional<GpuUuid>()})->requested.gpu, std::nullopt);
+}
+
+TEST_F(OrderTest, APinToAGpuThatIsNotThereNamesThoseThatAre) {
+  const auto answer = order(3, ChangeJob{{}, std::optional<GpuUuid>("virtual-9")});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().fields.at(0).field, "gpu");
+  EXPECT_EQ(answer.error().fields.at(0).allowed, "virtual-0");
+}
+
+TEST_F(OrderTest, WhatTheStateDoesNotAllowIsRefusedInWordsThatSayWhatWould) {
+  expect_conflict(order(1, HoldJob{}), "runs already and cannot be held; let it finish, or cancel it");
+  expect_conflict(order(1, before(2)), "runs already and cannot be moved");
+  expect_conflict(order(2, before(1)), "job 1 runs already and cannot be a neighbour");
+  expect_conflict(order(1, ChangeJob{Priority::background, {}}), "cannot be changed");
+  ASSERT_TRUE(order(3, ChangeJob{Priority::background, {}}));
+  expect_conflict(order(3, before(2)), "change the priority of job 3 to normal first");
+  expect_conflict(order(2, RetryJob{}), "has not ended");
+  turn(CancelJob{JobId{2}, [](const Result<Job>&) {}});
+  expect_conflict(order(2, HoldJob{}), "ended already and cannot be held; retry it first");
+  EXPECT_EQ(order(9, HoldJob{}).error().code, ErrorCode::not_found);
+  EXPECT_EQ(order(3, before(3)).error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(OrderTest, AReleaseOfAJobThatNobodyHoldsSaysWhatHoldsIt) {
+  pause(PauseQueue::Wish::pause);
+  expect_conflict(order(2, ReleaseJob{}), "paused; resume that");
+  turn(CatalogChanged{std::make_shared<Catalog>()});
+  pause(PauseQueue::Wish::resume);
+  expect_conflict(order(2, ReleaseJob{}), "its model is not installed");
+}
+
+TEST_F(OrderTest, BeforeTheGpusAreKnownOrdersAreAskedToWait) {
+  restore_job_that_ran();
+  open();
+  EXPECT_EQ(order(7, HoldJob{}).error().code, ErrorCode::unavailable);
+}
+
+// --- retry ----------------------------------------------------------------------------------------------------
+
+TEST_F(OrderTest, ARetriedJobMakesThePicturesItLacks) {
+  ASSERT_TRUE(submit(2));  // job 4
+  for (const std::int64_t id : {2, 3}) turn(CancelJob{JobId{id}, [](const Result<Job>&) {}});
+  turn(ChunkIsOver{workers.requests[0].worker, ChunkId{1}, "failed", {"bad_request", "no", {}}});
+  ASSERT_EQ(workers.requests.back().job, JobId{4});
+  hand_over(0);
+  written(0);
+  turn(ChunkIsOver{workers.requests.back().worker, ChunkId{2}, "failed", {"engine_error", "no", {}}});
+  ASSERT_EQ(count("row job 4 failed"), 1);
+  ASSERT_EQ(loop->live()->counts.failed, 2);
+  diary.clear();
+
+  const auto again = order(4, RetryJob{});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->error, std::nullopt);
+  EXPECT_LT(place("row job 4 queued"), place("reply"));
+  EXPECT_EQ(loop->live()->counts.failed, 1);
+  ASSERT_EQ(workers.requests.back().job, JobId{4});
+  ASSERT_EQ(workers.requests.back().items.size(), 1u);
+  EXPECT_EQ(workers.requests.back().items[0].index, 1);
+  EXPECT_EQ(workers.requests.back().items[0].seed, store.jobs[JobId{4}].images[1].seed) << "the same picture as before";
+  turn(ImageArrived{workers.requests.back().worker, workers.requests.back().id, 1, 0, 0.1, nullptr});
+  written(1);
+  EXPECT_EQ(count("row job 4 done"), 1);
+}
+
+TEST_F(OrderTest, ARetriedJobThatWasCancelledCanBeCancelledAgain) {
+  turn(CancelJob{JobId{3}, [](const Result<Job>&) {}});
+  ASSERT_EQ(order(3, RetryJob{})->cancel_requested, false);
+  turn(CancelJob{JobId{3}, [](const Result<Job>&) {}});
+  EXPECT_EQ(count("row job 3 cancelled"), 2);
+}
+
+TEST_F(OrderTest, ADoneJobHasNothingToRetry) {
+  hand_over(0);
+  written(0);
+  turn(ChunkIsOver{workers.requests[0].worker, ChunkId{1}, "done", {}});
+  expect_conflict(order(1, RetryJob{}), "nothing of it is missing; submit it again");
+}
+
+TEST_F(OrderTest, ARetryWaitsUntilTheLastAttemptHasLetGo) {
+  turn(CancelJobs{{{JobId{2}, JobId{3}}, {}}, [](const Result<CancelReceipt>&) {}});
+  for (int i = 0; i < 3; ++i) {  // its pictures cannot be written: it fails while its chunk runs
+    hand_over(0);
+    const PictureRequest picture = media.pictures.back();
+    if (i < 2) turn(ChunkIsOver{picture.worker, picture.attempt, "done", {}});
+    turn(PictureFailed{picture.worker, picture.attempt, picture.job.id, 0, {ErrorCode::permission_denied, "denied"}});
+    if (i < 2) continue;
+    ASSERT_EQ(count("row job 1 failed"), 1);
+    expect_conflict(order(1, RetryJob{}), "still being ended; try again");
+    turn(ChunkIsOver{picture.worker, picture.attempt, "cancelled", {}});
+  }
+  EXPECT_TRUE(order(1, RetryJob{}));
+}
+
+// --- pauses ---------------------------------------------------------------------------------------------------
+
+TEST_F(OrderTest, APauseIsDurableToldOnceAndSeenLive) {
+  const Pauses both{.all = true, .owners = {"ada"}};
+  pause(PauseQueue::Wish::pause);
+  EXPECT_EQ(pause(PauseQueue::Wish::pause, "ada"), both);
+  EXPECT_EQ(pause(PauseQueue::Wish::pause, "ada"), both);
+  EXPECT_EQ(count(R"(row pauses {"paused_all":true,"paused_owners":["ada"]})"), 1);
+  EXPECT_EQ(count("tell queue.changed"), 2);
+  EXPECT_EQ(loop->live()->pauses, both);
+  EXPECT_EQ(loop->live()->counts.held, 2) << "the running one goes on";
+  EXPECT_EQ(pause(PauseQueue::Wish::resume), (Pauses{.all = false, .owners = {"ada"}}));
+  EXPECT_EQ(loop->live()->counts.held, 0);
+}
+
+TEST_F(LoopTest, APauseOutlastsARestart) {
+  restore_job_that_ran();
+  store.restored.pauses.owners = {"local"};
+  open_with_gpu();
+  EXPECT_TRUE(workers.started.empty());
+  EXPECT_EQ(loop->live()->counts.held, 1);
+  EXPECT_EQ(loop->live()->pauses.owners, std::set<std::string>{"local"});
 }
 
 TEST_F(LoopTest, RunDirectoriesOfOneSecondGetNumbers) {

@@ -60,6 +60,12 @@ struct UpdateJob {  // the job's mutable columns
   std::optional<Instant> finished_at;
   bool cancel_requested = false;
 };
+struct UpdateJobOrder {  // its place in the queue, as somebody changed it
+  JobId id;
+  Priority priority = Priority::normal;
+  double rank = 0.0;
+  std::optional<GpuUuid> gpu;  // pin
+};
 struct InsertChunk {  // a chunk and the attempt that runs it
   ChunkId id;
   JobId job_id;
@@ -87,6 +93,9 @@ struct PublishImage {
 struct PutSettings {
   std::map<std::string, std::string> values;
 };
+struct PutPauses {
+  Pauses pauses;  // all of them
+};
 struct InsertUpload {
   Upload upload;
 };
@@ -94,17 +103,19 @@ struct AppendEvent {
   EventPtr event;
 };  // durable ones only; seq is the loop's
 
-using Change = std::variant<InsertRun, InsertJob, UpdateJob, InsertChunk, FinishChunk, PublishImage, PutSettings,
-                            InsertUpload, AppendEvent>;
+using Change = std::variant<InsertRun, InsertJob, UpdateJob, UpdateJobOrder, InsertChunk, FinishChunk, PublishImage,
+                            PutSettings, PutPauses, InsertUpload, AppendEvent>;
 
-// The rows a restart needs: every job that has not ended, with its images; settings; counters.
+struct JobRows {
+  Job job;
+  std::vector<Image> images;  // by index
+};
+
+// The rows a restart needs: every job that has not ended, with its images; settings, pauses; counters.
 struct Restored {
-  struct OpenJob {
-    Job job;
-    std::vector<Image> images;
-  };
-  std::vector<OpenJob> open_jobs;               // by id
+  std::vector<JobRows> open_jobs;               // by id
   std::map<std::string, std::string> settings;  // as PutSettings
+  Pauses pauses;
   JobCounts counts;
   std::int64_t last_seq = 0;
   RunId last_run;
@@ -121,6 +132,8 @@ class StorePort {
   virtual Result<Restored> restore() = 0;
   // Durable when it returns (WAL, synchronous=FULL). disk_full is an ordinary answer: nothing was applied.
   virtual Result<> commit(std::span<const Change> changes) = 0;
+  // One job as it was last committed, to open it again after it has ended.
+  virtual Result<JobRows> load_job(JobId id) = 0;
   // Whether some run already has this directory, or an image this path.
   virtual bool run_directory_taken(const std::string& directory) = 0;
 };
@@ -325,6 +338,46 @@ struct CancelJob {
   JobId job;
   Reply<Job> reply;
 };
+// Those of the list, or every open job of a sweep.
+struct CancelSelection {
+  std::vector<JobId> jobs;
+  std::optional<SweepId> sweep;
+};
+struct CancelReceipt {
+  std::vector<JobId> cancelled;
+  std::vector<JobId> stopping;  // they ran: each ends when its worker lets go
+  std::vector<JobId> ended;     // had ended before
+};
+struct CancelJobs {
+  CancelSelection selection;
+  Reply<CancelReceipt> reply;
+};
+
+// What somebody wants of one job. All but the last concern a job that waits.
+struct HoldJob {};
+struct ReleaseJob {};  // from somebody's hold
+struct MoveJob {
+  JobId other;
+  enum class Side { before, after } side = Side::before;
+};
+struct ChangeJob {  // absent: as it is
+  std::optional<Priority> priority;
+  std::optional<std::optional<GpuUuid>> gpu;  // pinned there, or anywhere
+};
+struct RetryJob {};  // open a failed or cancelled job again, for the pictures it lacks
+using JobOrder = std::variant<HoldJob, ReleaseJob, MoveJob, ChangeJob, RetryJob>;
+struct OrderJob {
+  JobId job;
+  JobOrder order;
+  Reply<Job> reply;
+};
+
+// Paused jobs do not start; what runs goes on. Absent owner: everybody's.
+struct PauseQueue {
+  enum class Wish { pause, resume } wish = Wish::pause;
+  std::optional<std::string> owner;
+  Reply<Pauses> reply;
+};
 struct ChangeSettings {
   std::string changes;
   Reply<LiveSettings> reply;
@@ -335,9 +388,10 @@ struct AddUpload {
 };
 struct ShutDown {};
 
-using Message = std::variant<SubmitJobs, CancelJob, ChangeSettings, AddUpload, ShutDown, WorkerIsReady, WorkerIsGone,
-                             WorkerLoading, ChunkProgressed, PreviewArrived, ImageArrived, ChunkIsOver, PictureWritten,
-                             PictureFailed, PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged>;
+using Message =
+    std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, ChangeSettings, AddUpload, ShutDown,
+                 WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived, ImageArrived, ChunkIsOver,
+                 PictureWritten, PictureFailed, PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged>;
 
 // Where the edges put their messages. Thread-safe.
 class Inbox {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,11 @@ class Service {
   // Accepts all or none; the reply comes after the commit. resource_exhausted when the mailbox is full.
   virtual void submit(std::vector<JobSpec> specs, Reply<SubmitReceipt> reply) = 0;
   virtual void cancel(JobId job, Reply<Job> reply) = 0;
+  // Cancels all it can, or none when one of the ids never was (not_found).
+  virtual void cancel_many(CancelSelection selection, Reply<CancelReceipt> reply) = 0;
+  // conflict when the job's state does not allow it; the message says what would.
+  virtual void order(JobId job, JobOrder order, Reply<Job> reply) = 0;
+  virtual void pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) = 0;
   virtual void change_settings(std::string changes_json, Reply<LiveSettings> reply) = 0;
   virtual void add_upload(Upload upload, Reply<Upload> reply) = 0;  // the id is given by the loop
 

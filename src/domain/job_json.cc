@@ -208,6 +208,8 @@ Json to_json(const Telemetry& telemetry) {
           {"reason", telemetry.reason.empty() ? Json(nullptr) : Json(telemetry.reason)}};
 }
 
+Json to_json(const Pauses& pauses) { return {{"paused_all", pauses.all}, {"paused_owners", pauses.owners}}; }
+
 Result<JobSettings> job_settings_from_json(const Json& json) {
   try {
     JobSettings settings;

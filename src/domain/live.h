@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,11 +40,20 @@ struct Telemetry {
   friend bool operator==(const Telemetry&, const Telemetry&) = default;
 };
 
+// Whose jobs do not start for now. The pause of everybody and those of single owners are lifted apart.
+struct Pauses {
+  bool all = false;
+  std::set<std::string> owners;
+
+  friend bool operator==(const Pauses&, const Pauses&) = default;
+};
+
 struct LiveState {
   std::int64_t seq = 0;  // the last durable event this state contains
   std::vector<GpuStatus> gpus;
   Telemetry telemetry;
   JobCounts counts;
+  Pauses pauses;
   std::map<JobId, JobProgress> progress;
 };
 

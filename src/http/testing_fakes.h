@@ -159,6 +159,43 @@ class FakeService final : public control::Service {
       reply(job);
     });
   }
+  void cancel_many(control::CancelSelection selection, control::Reply<control::CancelReceipt> reply) override {
+    reply_later([selection, reply] { reply(control::CancelReceipt{selection.jobs, {}, {}}); });
+  }
+  // Does not carry it out: the job comes back with what was asked for.
+  void order(JobId id, control::JobOrder order, control::Reply<Job> reply) override {
+    reply_later([this, id, order, reply] {
+      Result<Job> job = reader_.job(id);
+      if (!job) return reply(job);
+      if (std::holds_alternative<control::HoldJob>(order)) job->held_reason = HeldReason::user;
+      if (const auto* change = std::get_if<control::ChangeJob>(&order)) {
+        if (change->priority) job->requested.priority = *change->priority;
+        if (change->gpu) job->requested.gpu = *change->gpu;
+      }
+      if (const auto* move = std::get_if<control::MoveJob>(&order)) {
+        const double other = static_cast<double>(move->other.value);
+        job->requested.rank = move->side == control::MoveJob::Side::before ? -other : other;
+      }
+      reply(job);
+    });
+  }
+  void pause_queue(control::PauseQueue::Wish wish, std::optional<std::string> owner,
+                   control::Reply<Pauses> reply) override {
+    reply_later([this, wish, owner, reply] {
+      const bool pause = wish == control::PauseQueue::Wish::pause;
+      Pauses pauses = live()->pauses;
+      if (!owner) pauses.all = pause;
+      if (owner && pause) pauses.owners.insert(*owner);
+      if (owner && !pause) pauses.owners.erase(*owner);
+      {
+        MutexLock lock(mutex_);
+        LiveState changed = *live_;
+        changed.pauses = pauses;
+        live_ = std::make_shared<const LiveState>(changed);
+      }
+      reply(pauses);
+    });
+  }
   void change_settings(std::string changes, control::Reply<LiveSettings> reply) override {
     reply_later([this, changes, reply] {
       MutexLock lock(mutex_);

@@ -18,6 +18,7 @@ enum class Query : std::size_t {
   insert_job,
   insert_image,
   update_job,
+  update_job_order,
   insert_chunk,
   insert_attempt,
   fence_image,
@@ -25,6 +26,8 @@ enum class Query : std::size_t {
   publish_image,
   count_published,
   put_setting,
+  drop_pauses,
+  put_pause,
   insert_upload,
   insert_event,
   prune_events,
@@ -41,6 +44,7 @@ enum class Query : std::size_t {
   upload_by_id,
   events_after,
   all_settings,
+  all_pauses,
   all_counts,
   last_ids,
   end_
@@ -55,9 +59,9 @@ struct QueryText {
   Reads reads = Reads::through_index;
 };
 
-#define PF_JOB_COLUMNS                                                                              \
-  "jobs.id, run_id, state, held_reason, requested, settings, seed_base, published, worker_deaths, " \
-  "cancel_requested, error, warnings, directory, jobs.created_at_ms, started_at_ms, finished_at_ms"
+#define PF_JOB_COLUMNS                                                                                    \
+  "jobs.id, run_id, state, held_reason, requested, priority, rank, pin, settings, seed_base, published, " \
+  "worker_deaths, cancel_requested, error, warnings, directory, jobs.created_at_ms, started_at_ms, finished_at_ms"
 #define PF_IMAGE_COLUMNS                                                                                \
   "id, job_id, idx, state, seed, path, bytes, demo, model_hash, engine, engine_version, gpu, seconds, " \
   "width, height, published_at_ms"
@@ -72,15 +76,17 @@ inline constexpr std::array kQueries{
     QueryText{Query::insert_run, "INSERT INTO runs(id, directory, created_at_ms) VALUES (?1, ?2, ?3)"},
     QueryText{
         Query::insert_job,
-        "INSERT INTO jobs(id, run_id, state, held_reason, priority, rank, owner, model, requested, settings, "
+        "INSERT INTO jobs(id, run_id, state, held_reason, priority, rank, pin, owner, model, requested, settings, "
         "seed_base, count, published, worker_deaths, cancel_requested, error, warnings, sweep_id, campaign_id, "
         "created_at_ms, started_at_ms, finished_at_ms) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"},
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
+        "?23)"},
     QueryText{Query::insert_image, "INSERT INTO images(" PF_IMAGE_COLUMNS
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"},
     QueryText{Query::update_job,
               "UPDATE jobs SET state = ?2, held_reason = ?3, error = ?4, worker_deaths = ?5, started_at_ms = ?6, "
               "finished_at_ms = ?7, cancel_requested = ?8 WHERE id = ?1"},
+    QueryText{Query::update_job_order, "UPDATE jobs SET priority = ?2, rank = ?3, pin = ?4 WHERE id = ?1"},
     QueryText{Query::insert_chunk, "INSERT INTO chunks(id, job_id, indices) VALUES (?1, ?2, ?3)"},
     QueryText{Query::insert_attempt,
               "INSERT INTO attempts(id, chunk_id, worker_id, gpu, started_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)"},
@@ -95,6 +101,8 @@ inline constexpr std::array kQueries{
     QueryText{Query::count_published, "UPDATE jobs SET published = published + 1 WHERE id = ?1"},
     QueryText{Query::put_setting,
               "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
+    QueryText{Query::drop_pauses, "DELETE FROM pauses", Reads::small_table},
+    QueryText{Query::put_pause, "INSERT INTO pauses(owner) VALUES (?1)"},
     QueryText{Query::insert_upload,
               "INSERT INTO uploads(id, file, media_type, width, height, bytes, created_at_ms) "
               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -127,6 +135,7 @@ inline constexpr std::array kQueries{
 
     // --- restart
     QueryText{Query::all_settings, "SELECT key, value FROM settings", Reads::small_table},
+    QueryText{Query::all_pauses, "SELECT owner FROM pauses", Reads::small_table},
     QueryText{Query::all_counts, "SELECT state, count FROM job_counts", Reads::small_table},
     QueryText{Query::last_ids,
               "SELECT (SELECT max(seq) FROM events), (SELECT max(id) FROM runs), (SELECT max(id) FROM jobs), "

@@ -85,6 +85,21 @@ Result<> read_settings(Connection& connection, std::map<std::string, std::string
   }
 }
 
+Result<> read_pauses(Connection& connection, Pauses& pauses) {
+  Call call = connection.call(Query::all_pauses);
+  while (true) {
+    const auto more = call.next();
+    if (!more) return fail(more.error());
+    if (!*more) return {};
+    std::string owner = call.row().string();
+    if (owner.empty()) {
+      pauses.all = true;
+    } else {
+      pauses.owners.insert(std::move(owner));
+    }
+  }
+}
+
 Result<> read_counts(Connection& connection, JobCounts& counts) {
   Call call = connection.call(Query::all_counts);
   while (true) {
@@ -177,6 +192,7 @@ Result<control::Restored> find_restored(Connection& connection) {
   control::Restored restored;
   if (auto done = read_last_ids(connection, restored); !done) return fail(done.error());
   if (auto done = read_settings(connection, restored.settings); !done) return fail(done.error());
+  if (auto done = read_pauses(connection, restored.pauses); !done) return fail(done.error());
   if (auto done = read_counts(connection, restored.counts); !done) return fail(done.error());
   return restored;
 }
@@ -188,15 +204,21 @@ Result<std::vector<JobId>> find_open_ids(Connection& connection) {
   return ids;
 }
 
-Result<std::vector<control::Restored::OpenJob>> find_open_jobs(Connection& connection, std::span<const JobId> ids) {
-  std::vector<control::Restored::OpenJob> open_jobs;
+Result<control::JobRows> find_job_rows(Connection& connection, JobId id) {
+  auto job = find_job(connection, id);
+  if (!job) return fail(std::move(job.error()));
+  auto images = find_images_of(connection, id);
+  if (!images) return fail(std::move(images.error()));
+  return control::JobRows{std::move(*job), std::move(*images)};
+}
+
+Result<std::vector<control::JobRows>> find_open_jobs(Connection& connection, std::span<const JobId> ids) {
+  std::vector<control::JobRows> open_jobs;
   open_jobs.reserve(ids.size());
   for (const JobId id : ids) {
-    auto job = find_job(connection, id);
-    if (!job) return fail(std::move(job.error()));
-    auto images = find_images_of(connection, id);
-    if (!images) return fail(std::move(images.error()));
-    open_jobs.push_back({std::move(*job), std::move(*images)});
+    auto rows = find_job_rows(connection, id);
+    if (!rows) return fail(std::move(rows.error()));
+    open_jobs.push_back(std::move(*rows));
   }
   return open_jobs;
 }

@@ -63,6 +63,7 @@ Result<std::vector<EventPtr>> find_events(Connection& connection, std::int64_t a
 Result<control::Restored> find_restored(Connection& connection);
 // The jobs that have not ended, by id.
 Result<std::vector<JobId>> find_open_ids(Connection& connection);
-Result<std::vector<control::Restored::OpenJob>> find_open_jobs(Connection& connection, std::span<const JobId> ids);
+Result<control::JobRows> find_job_rows(Connection& connection, JobId id);
+Result<std::vector<control::JobRows>> find_open_jobs(Connection& connection, std::span<const JobId> ids);
 
 }  // namespace pixelfleet::store

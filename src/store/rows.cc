@@ -24,6 +24,13 @@ Result<Json> parse_own(std::string_view text, std::int64_t job_id, std::string_v
   return json;
 }
 
+std::optional<Priority> priority_from_number(std::int64_t number) {
+  for (const Priority priority : {Priority::interactive, Priority::normal, Priority::background}) {
+    if (static_cast<std::int64_t>(priority) == number) return priority;
+  }
+  return std::nullopt;
+}
+
 Result<std::vector<std::string>> read_warnings(std::string_view text, std::int64_t job_id) {
   std::vector<std::string> warnings;
   if (text.empty()) return warnings;
@@ -55,8 +62,8 @@ void bind_job(Call& call, const Job& job, const JobTexts& texts) {
   const JobSpec& asked = job.requested;
   std::optional<std::string_view> held_reason;
   if (job.held_reason) held_reason = name(*job.held_reason);
-  call.with(job.id, job.run_id, name(job.state), held_reason, static_cast<int>(asked.priority), asked.rank, asked.owner,
-            job.settings.model, texts.requested, texts.settings, job.seed_base, asked.count, job.published,
+  call.with(job.id, job.run_id, name(job.state), held_reason, static_cast<int>(asked.priority), asked.rank, asked.gpu,
+            asked.owner, job.settings.model, texts.requested, texts.settings, job.seed_base, asked.count, job.published,
             job.worker_deaths, job.cancel_requested ? 1 : 0, texts.error, texts.warnings, asked.sweep_id,
             asked.campaign_id, job.created_at, job.started_at, job.finished_at);
 }
@@ -85,6 +92,12 @@ Result<Job> read_job(Row row) {
   auto spec = job_spec_from_json(*requested);
   if (!spec) return fail(corrupt("job", job.id.value, "requested", spec.error().message));
   job.requested = std::move(*spec);
+  const auto priority = priority_from_number(row.integer());
+  if (!priority) return fail(corrupt("job", job.id.value, "priority", "unknown number"));
+  job.requested.priority = *priority;
+  job.requested.rank = row.real();
+  job.requested.gpu.reset();
+  if (const auto pin = row.text(); !pin.empty()) job.requested.gpu = pin;
   const auto stored_settings = parse_own(row.text(), job.id.value, "settings");
   if (!stored_settings) return fail(stored_settings.error());
   auto settings = job_settings_from_json(*stored_settings);

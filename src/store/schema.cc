@@ -8,7 +8,8 @@ namespace pixelfleet::store {
 namespace {
 
 // Words are the vocabulary's, states and reasons are their names. "index" is SQL's own word, so the column is idx.
-// priority is stored so that ascending order is running order: 0 interactive, 1 normal, 2 background.
+// priority is stored so that ascending order is running order: 0 interactive, 1 normal, 2 background. priority, rank
+// and pin (a gpu's UUID) are what somebody made of them since; `requested` keeps what was asked for at first.
 constexpr const char* kVersion1 = R"sql(
 CREATE TABLE runs(
   id INTEGER PRIMARY KEY,
@@ -23,6 +24,7 @@ CREATE TABLE jobs(
   held_reason TEXT,
   priority INTEGER NOT NULL,
   rank REAL NOT NULL,
+  pin TEXT,
   owner TEXT NOT NULL,
   model TEXT NOT NULL,
   requested TEXT NOT NULL,
@@ -110,6 +112,11 @@ CREATE INDEX images_published_of_job ON images(job_id, id) WHERE state = 'publis
 CREATE TABLE settings(
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Whose jobs do not start; the empty owner means everybody.
+CREATE TABLE pauses(
+  owner TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events(

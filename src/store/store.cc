@@ -84,7 +84,7 @@ Result<std::unique_ptr<Connection>> open_writer(const std::filesystem::path& fil
   return connection;
 }
 
-using OpenJobs = std::vector<control::Restored::OpenJob>;
+using OpenJobs = std::vector<control::JobRows>;
 
 Result<OpenJobs> read_part(ReaderPool& readers, std::span<const JobId> ids) {
   const auto reader = readers.take();
@@ -188,6 +188,8 @@ Result<> Store::commit(std::span<const control::Change> changes) {
   if (auto moved = parts_->writer.checkpoint(); !moved) log::warn("store", "{}", moved.error().message);
   return may_use_ballast(changes) ? parts_->writer.commit(changes) : done;
 }
+
+Result<control::JobRows> Store::load_job(JobId id) { return find_job_rows(parts_->writer.connection(), id); }
 
 bool Store::run_directory_taken(const std::string& directory) { return parts_->writer.run_directory_taken(directory); }
 

@@ -34,6 +34,7 @@ class Store final : public control::StorePort, public control::Reader {
   // --- control thread only
   Result<control::Restored> restore() override;
   Result<> commit(std::span<const control::Change> changes) override;
+  Result<control::JobRows> load_job(JobId id) override;
   bool run_directory_taken(const std::string& directory) override;
 
   // --- any thread

@@ -72,6 +72,41 @@ TEST_F(StoreTest, AnUpdateReplacesExactlyTheMutableColumns) {
   expect_same(*store_->job(JobId(3)), insert.job);
 }
 
+TEST_F(StoreTest, AnOrderReplacesPlacePriorityAndPinAndNothingElse) {
+  const auto insert = make_job(3, 1);
+  expect_commit(*store_, {make_run(1), insert,
+                          control::UpdateJobOrder{JobId(3), Priority::background, -2e15, GpuUuid("virtual-1")}});
+  Job expected = insert.job;
+  expected.requested.priority = Priority::background;
+  expected.requested.rank = -2e15;  // further out than a client may ask for
+  expected.requested.gpu = "virtual-1";
+  expect_same(*store_->job(JobId(3)), expected);
+
+  const JobSpec& asked = insert.job.requested;
+  expect_commit(*store_, {control::UpdateJobOrder{JobId(3), asked.priority, asked.rank, asked.gpu}});
+  expect_same(*store_->job(JobId(3)), insert.job);
+}
+
+TEST_F(StoreTest, AnEndedJobCanBeLoadedWithItsImagesToOpenItAgain) {
+  const auto insert = make_job(3, 1, 2);
+  expect_commit(*store_, {make_run(1), insert, make_update(3, JobState::failed)});
+  const auto rows = store_->load_job(JobId(3));
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_EQ(rows->job.state, JobState::failed);
+  ASSERT_THAT(rows->images, SizeIs(2));
+  expect_same(rows->images[1], insert.images[1]);
+  EXPECT_EQ(store_->load_job(JobId(4)).error().code, ErrorCode::not_found);
+}
+
+TEST_F(StoreTest, PausesAreReplacedAsAWholeAndOutlastARestart) {
+  EXPECT_EQ(store_->restore()->pauses, Pauses{});
+  expect_commit(*store_, {control::PutPauses{{.all = true, .owners = {"ada", "grace"}}}});
+  reopen();
+  EXPECT_EQ(store_->restore()->pauses, (Pauses{.all = true, .owners = {"ada", "grace"}}));
+  expect_commit(*store_, {control::PutPauses{{.all = false, .owners = {"grace"}}}});
+  EXPECT_EQ(store_->restore()->pauses, (Pauses{.all = false, .owners = {"grace"}}));
+}
+
 TEST_F(StoreTest, AnUploadComesBackWithEveryField) {
   const control::Upload upload{UploadId(4), "uploads/4.png", "image/png", 640, 480, 99, at(1)};
   expect_commit(*store_, {control::InsertUpload{upload}});

@@ -1,3 +1,5 @@
+#include <set>
+
 #include "base/check.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -76,6 +78,13 @@ Result<> Writer::apply(const control::UpdateJob& change) {
   return one_row(std::move(changed), "job", change.id.value);
 }
 
+Result<> Writer::apply(const control::UpdateJobOrder& change) {
+  auto changed = connection_->call(Query::update_job_order)
+                     .with(change.id, static_cast<int>(change.priority), change.rank, change.gpu)
+                     .run();
+  return one_row(std::move(changed), "job", change.id.value);
+}
+
 Result<> Writer::apply(const control::InsertChunk& change) {
   const std::string indices = text_of(change.indices);
   if (auto done = connection_->call(Query::insert_chunk).with(change.id, change.job_id, indices).run(); !done) {
@@ -115,6 +124,16 @@ Result<> Writer::apply(const control::PutSettings& change) {
   for (const auto& [key, value] : change.values) {
     if (auto done = connection_->call(Query::put_setting).with(key, value).run(); !done)
       return dropped(std::move(done));
+  }
+  return {};
+}
+
+Result<> Writer::apply(const control::PutPauses& change) {
+  if (auto done = finish(Query::drop_pauses); !done) return done;
+  std::set<std::string> rows = change.pauses.owners;
+  if (change.pauses.all) rows.insert("");
+  for (const std::string& owner : rows) {
+    if (auto done = connection_->call(Query::put_pause).with(owner).run(); !done) return dropped(std::move(done));
   }
   return {};
 }

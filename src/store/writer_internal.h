@@ -33,10 +33,12 @@ class Writer {
   Result<> apply(const control::InsertRun& change);
   Result<> apply(const control::InsertJob& change);
   Result<> apply(const control::UpdateJob& change);
+  Result<> apply(const control::UpdateJobOrder& change);
   Result<> apply(const control::InsertChunk& change);
   Result<> apply(const control::FinishChunk& change);
   Result<> apply(const control::PublishImage& change);
   Result<> apply(const control::PutSettings& change);
+  Result<> apply(const control::PutPauses& change);
   Result<> apply(const control::InsertUpload& change);
   Result<> apply(const control::AppendEvent& change);
   Result<> apply_all(std::span<const control::Change> changes);
