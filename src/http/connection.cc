@@ -48,6 +48,7 @@ Method method_of(bhttp::verb verb) {
     case bhttp::verb::head: return Method::head;
     case bhttp::verb::post: return Method::post;
     case bhttp::verb::put: return Method::put;
+    case bhttp::verb::patch: return Method::patch;
     default: return Method::other;
   }
 }

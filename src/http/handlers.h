@@ -1,4 +1,5 @@
-// The handlers, by subject: jobs.cc, images.cc, catalogue.cc, gpus.cc, settings.cc, uploads.cc, snapshot.cc, site.cc.
+// The handlers, by subject: jobs.cc, queue.cc, images.cc, catalogue.cc, gpus.cc, settings.cc, uploads.cc, snapshot.cc,
+// site.cc.
 //
 // Each answers exactly once. Those marked Place::pool in routes.cc may block on the store or on files.
 #pragma once
@@ -12,6 +13,16 @@ void list_jobs(const Request& request, const Context& context, Responder respond
 void submit_jobs(const Request& request, const Context& context, Responder respond);
 void get_job(const Request& request, const Context& context, Responder respond);
 void cancel_job(const Request& request, const Context& context, Responder respond);
+
+void get_queue(const Request& request, const Context& context, Responder respond);
+void pause_queue(const Request& request, const Context& context, Responder respond);
+void resume_queue(const Request& request, const Context& context, Responder respond);
+void hold_job(const Request& request, const Context& context, Responder respond);
+void release_job(const Request& request, const Context& context, Responder respond);
+void move_job(const Request& request, const Context& context, Responder respond);
+void change_job(const Request& request, const Context& context, Responder respond);
+void retry_job(const Request& request, const Context& context, Responder respond);
+void cancel_jobs(const Request& request, const Context& context, Responder respond);
 
 void list_images(const Request& request, const Context& context, Responder respond);
 void get_image(const Request& request, const Context& context, Responder respond);

@@ -20,7 +20,7 @@
 
 namespace pixelfleet::http {
 
-enum class Method { get, head, post, put, other };
+enum class Method { get, head, post, put, patch, other };
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 

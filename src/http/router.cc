@@ -90,6 +90,7 @@ std::string_view name(Method method) {
     case Method::head: return "HEAD";
     case Method::post: return "POST";
     case Method::put: return "PUT";
+    case Method::patch: return "PATCH";
     case Method::other: return "OTHER";
   }
   return "OTHER";

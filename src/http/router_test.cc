@@ -30,7 +30,7 @@ std::set<std::string> documented_operations() {
     const std::size_t indentation = line.find_first_not_of(' ');
     const std::string word(line.substr(indentation, line.size() - indentation - 1));
     if (indentation == 2) path = word;
-    for (const Method method : {Method::get, Method::post, Method::put}) {
+    for (const Method method : {Method::get, Method::post, Method::put, Method::patch}) {
       std::string lower(name(method));
       std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return static_cast<char>(c | 0x20); });
       if (indentation == 4 && word == lower) operations.insert(format("{} {}", name(method), path));

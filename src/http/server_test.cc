@@ -82,8 +82,8 @@ TEST(ServerTest, SnapshotHoldsWhatAPageShows) {
   job.state = JobState::running;
   running.reader.put(job);
   const Json snapshot = running.get("/api/v1/snapshot").json();
-  for (const char* key : {"seq", "server", "settings", "gpus", "telemetry", "counts", "jobs", "images", "models",
-                          "profiles", "default_model"}) {
+  for (const char* key : {"seq", "server", "settings", "gpus", "telemetry", "counts", "queue", "jobs", "images",
+                          "models", "profiles", "default_model"}) {
     EXPECT_TRUE(snapshot.contains(key)) << key;
   }
   EXPECT_EQ(snapshot["jobs"].size(), 1u);
@@ -148,6 +148,76 @@ TEST(ServerTest, CancelsOnceThenConflicts) {
   EXPECT_EQ(first.json()["state"], "cancelled");
   EXPECT_EQ(client.post_json("/api/v1/jobs/7/cancel", "{}").status, 409);
   EXPECT_EQ(client.post_json("/api/v1/jobs/8/cancel", "{}").status, 404);
+}
+
+TEST(ServerTest, PassesOrdersOnAndAnswersWithTheJob) {
+  Running running;
+  Job job;
+  job.id = JobId(7);
+  running.reader.put(job);
+  Client client(running.port());
+  EXPECT_EQ(client.request("POST", "/api/v1/jobs/7/hold", "Content-Length: 0\r\n").json()["held_reason"], "user");
+  EXPECT_EQ(client.post_json("/api/v1/jobs/7/release", "{}").status, 200);
+  EXPECT_EQ(client.post_json("/api/v1/jobs/7/retry", "{}").status, 200);
+  EXPECT_EQ(client.post_json("/api/v1/jobs/7/move", R"({"before":5})").json()["rank"], -5.0);
+  EXPECT_EQ(client.post_json("/api/v1/jobs/7/move", R"({"after":5})").json()["rank"], 5.0);
+  const Answer changed =
+      client.post_json("/api/v1/jobs/7", R"({"priority":"background","gpu":"virtual-0"})", "", "PATCH");
+  EXPECT_EQ(changed.status, 200) << changed.body;
+  EXPECT_EQ(changed.json()["priority"], "background");
+  EXPECT_EQ(changed.json()["requested"]["gpu"], "virtual-0");
+  EXPECT_EQ(client.post_json("/api/v1/jobs/8/hold", "{}").status, 404);
+  const Answer many = client.post_json("/api/v1/jobs/cancel", R"({"ids":[7,9]})");
+  EXPECT_EQ(many.status, 200) << many.body;
+  EXPECT_EQ(many.json()["cancelled"], Json({7, 9}));
+}
+
+TEST(ServerTest, PausesAreOfEverybodyOrOfAnOwnerAndShowInTheSnapshot) {
+  Running running;
+  Client client(running.port());
+  EXPECT_EQ(client.request("POST", "/api/v1/queue/pause", "Content-Length: 0\r\n").json()["paused_all"], true);
+  client.post_json("/api/v1/queue/pause", R"({"owner":"ada"})");
+  const Json expected = {{"paused_all", true}, {"paused_owners", {"ada"}}};
+  EXPECT_EQ(client.request("GET", "/api/v1/queue").json(), expected);
+  EXPECT_EQ(client.request("GET", "/api/v1/snapshot").json()["queue"], expected);
+  client.post_json("/api/v1/queue/resume", "{}");
+  EXPECT_EQ(client.post_json("/api/v1/queue/resume", R"({"owner":"ada"})").json(),
+            Json({{"paused_all", false}, {"paused_owners", Json::array()}}));
+}
+
+TEST(ServerTest, RefusesOrdersThatSayTooLittleOrTooMuch) {
+  Running running;
+  Client client(running.port());
+  struct Row {
+    const char* method;
+    const char* path;
+    const char* body;
+    const char* field;
+    const char* words;
+  };
+  const Row rows[] = {
+      {"POST", "/api/v1/jobs/7/hold", R"({"until":"noon"})", "until", "no keys"},
+      {"POST", "/api/v1/jobs/7/hold", "[]", "", "not an object"},
+      {"POST", "/api/v1/jobs/7/move", "{}", "before", "either before or after"},
+      {"POST", "/api/v1/jobs/7/move", R"({"before":1,"after":2})", "before", "either before or after"},
+      {"POST", "/api/v1/jobs/7/move", R"({"before":0})", "before", "a positive integer"},
+      {"POST", "/api/v1/jobs/7/move", R"({"befor":3,"after":2})", "befor", "did you mean 'before'?"},
+      {"PATCH", "/api/v1/jobs/7", "{}", "priority", "nothing to change"},
+      {"PATCH", "/api/v1/jobs/7", R"({"priority":"urgent"})", "priority", "interactive, normal, background"},
+      {"PATCH", "/api/v1/jobs/7", R"({"gpu":""})", "gpu", "or null: anywhere"},
+      {"POST", "/api/v1/jobs/cancel", "{}", "ids", "either ids or sweep_id"},
+      {"POST", "/api/v1/jobs/cancel", R"({"ids":[]})", "ids", "1 to 1000 ids"},
+      {"POST", "/api/v1/jobs/cancel", R"({"ids":[1,"2"]})", "ids", "no id"},
+      {"POST", "/api/v1/jobs/cancel", R"({"ids":[18446744073709551615]})", "ids", "no id"},
+      {"POST", "/api/v1/queue/pause", R"({"owner":""})", "owner", "without it, everybody"},
+      {"POST", "/api/v1/queue/pause", R"({"owner":7})", "owner", "without it, everybody"},
+  };
+  for (const Row& row : rows) {
+    const Answer answer = client.post_json(row.path, row.body, "", row.method);
+    ASSERT_EQ(answer.status, 400) << row.path << row.body << answer.body;
+    EXPECT_EQ(answer.json()["errors"][0]["field"], row.field) << row.body;
+    EXPECT_THAT(answer.body, HasSubstr(row.words)) << row.body;
+  }
 }
 
 TEST(ServerTest, PagesThroughJobs) {
@@ -279,7 +349,7 @@ TEST(ServerTest, UnknownAddressesNameNearOnes) {
   EXPECT_THAT(answer.body, HasSubstr("/api/v1/jobs"));
   const Answer wrong = Client(running.port()).request("DELETE", "/api/v1/jobs/1");
   EXPECT_EQ(wrong.status, 405);
-  EXPECT_EQ(wrong.header("allow"), "GET, HEAD");
+  EXPECT_EQ(wrong.header("allow"), "GET, HEAD, PATCH");
 }
 
 TEST(ServerTest, ThePageBringsTheSessionCookieThatItsRequestsNeed) {

@@ -105,6 +105,7 @@ Result<Json> build_snapshot(const Context& context) {
   snapshot["gpus"] = gpus_json(*live);
   snapshot["telemetry"] = telemetry_json(*live);
   snapshot["counts"] = counts_json(live->counts);
+  snapshot["queue"] = to_json(live->pauses);
   snapshot["jobs"] = std::move(jobs_array);
   snapshot["images"] = std::move(images_array);
   snapshot["models"] = models_json(*catalog);

@@ -22,6 +22,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancels many jobs, or what is open of a sweep. 404 and no effect when an id never was, or nothing of the sweep is open. */
+        post: operations["cancel_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{id}": {
         parameters: {
             query?: never;
@@ -36,7 +53,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Changes priority and pin of a job that waits; 409 when it runs or has ended. */
+        patch: operations["change_job"];
         trace?: never;
     };
     "/api/v1/jobs/{id}/cancel": {
@@ -50,6 +68,125 @@ export interface paths {
         put?: never;
         /** Cancels a job that has not ended; 409 when it has. */
         post: operations["cancel_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A job that waits does not start until it is released; 409 when it runs or has ended. */
+        post: operations["hold_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a hold; 409 when something else holds the job, and the message says what. */
+        post: operations["release_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a job that waits directly before or after another of its priority; 409 when one of them runs or has ended. */
+        post: operations["move_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Opens a failed or cancelled job again; 409 when it is done or has not ended. */
+        post: operations["retry_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whose jobs are paused. */
+        get: operations["get_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Jobs of everybody, or of one owner, do not start until resumed; what runs goes on. */
+        post: operations["pause_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lifts the pause of everybody, or that of one owner; each is lifted apart. */
+        post: operations["resume_queue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -490,6 +627,7 @@ export interface components {
             priority: components["schemas"]["Priority"];
             rank: number;
             owner: string;
+            /** @description What was asked for; priority, rank and gpu as somebody changed them since. */
             requested: components["schemas"]["JobRequest"];
             settings: components["schemas"]["JobSettings"];
             /** Format: int64 */
@@ -513,6 +651,46 @@ export interface components {
         };
         JobWithImages: components["schemas"]["Job"] & {
             images: components["schemas"]["Image"][];
+        };
+        /** @description Either before or after. */
+        JobMove: {
+            /**
+             * Format: int64
+             * @description The id of a job that waits.
+             */
+            before?: number;
+            /**
+             * Format: int64
+             * @description The id of a job that waits.
+             */
+            after?: number;
+        };
+        JobChange: {
+            priority?: components["schemas"]["Priority"];
+            /** @description The UUID of the gpu that must run it; null: any. */
+            gpu?: string | null;
+        };
+        /** @description Either ids or sweep_id. */
+        CancelSelection: {
+            ids?: number[];
+            /** Format: int64 */
+            sweep_id?: number;
+        };
+        CancelReceipt: {
+            cancelled: number[];
+            /** @description They run; each is cancelled when its worker has let go of it. */
+            stopping: number[];
+            /** @description They had ended before. */
+            ended: number[];
+        };
+        QueueSelection: {
+            /** @description Absent: everybody. */
+            owner?: string;
+        };
+        /** @description The jobs concerned are held with the reason `paused`. */
+        Queue: {
+            paused_all: boolean;
+            paused_owners: string[];
         };
         JobPage: {
             jobs: components["schemas"]["Job"][];
@@ -704,6 +882,7 @@ export interface components {
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
             counts: components["schemas"]["Counts"];
+            queue: components["schemas"]["Queue"];
             /** @description The running jobs (at most 200), the newest waiting ones (at most 500) and the last 50 that ended, newest first. */
             jobs: components["schemas"]["Job"][];
             /** @description The latest 60. */
@@ -716,7 +895,7 @@ export interface components {
          * @description Durable events are numbered without gaps across restarts; lossy ones have seq null and may be skipped.
          *     Readers ignore types they do not know.
          */
-        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["WorkerLoadingEvent"] | components["schemas"]["CountsEvent"];
+        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["QueueChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["WorkerLoadingEvent"] | components["schemas"]["CountsEvent"];
         SnapshotEvent: {
             /** Format: int64 */
             seq: number;
@@ -801,6 +980,21 @@ export interface components {
             data: {
                 settings: components["schemas"]["Settings"];
             };
+        };
+        QueueChangedEvent: {
+            /** Format: int64 */
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "queue.changed";
+            /**
+             * Format: int64
+             * @description Unix milliseconds.
+             */
+            at: number;
+            data: components["schemas"]["Queue"];
         };
         GpuChangedEvent: {
             /** Format: int64 */
@@ -1027,6 +1221,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    cancel_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelSelection"];
+            };
+        };
+        responses: {
+            /** @description What became of each. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CancelReceipt"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_job: {
         parameters: {
             query?: never;
@@ -1050,6 +1269,33 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    change_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobChange"];
+            };
+        };
+        responses: {
+            /** @description The job as it is now. In another priority it stands by its age; its rank is 0 again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     cancel_job: {
         parameters: {
             query?: never;
@@ -1068,6 +1314,173 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    hold_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    release_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    move_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobMove"];
+            };
+        };
+        responses: {
+            /** @description The job with its new rank. Moved in front of an older job, it starts no later than that one on gpus that both can use. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    retry_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. It makes the pictures that it lacks, with the same seeds and names. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is paused now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    pause_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description What is paused now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resume_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description What is paused now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
                 };
             };
             default: components["responses"]["Problem"];
