@@ -44,6 +44,25 @@ TEST(MoldLegacy, QueuesBehindAWarmBusyGpuRatherThanEvict) {
   EXPECT_THAT(orders_of(mold, board), ElementsAre(run(0, 0)));
 }
 
+TEST(MoldLegacy, TakesAnEmptyGpuRatherThanQueueBehindAWarmBusyOne) {
+  FleetBoard board(2);
+  board.hold(0, {kA});
+  board.occupy(0, 100.0);
+  board.arrive(kA);
+  MoldLegacy mold;
+  EXPECT_THAT(orders_of(mold, board), ElementsAre(run(0, 1)));
+}
+
+TEST(MoldLegacy, CountsAModelBeingLoadedAsWarm) {
+  FleetBoard board(2);
+  board.load(0, kA, 10.0);
+  board.hold(1, {kB});
+  board.set_memory(1, 40.0);
+  board.arrive(kA);
+  MoldLegacy mold;
+  EXPECT_THAT(orders_of(mold, board), IsEmpty());
+}
+
 TEST(MoldLegacy, GoesElsewhereOnceTheChannelOfTwoIsFull) {
   FleetBoard board(2);
   board.hold(0, {kA});
@@ -204,6 +223,16 @@ TEST(MoldV2, AJobPassedOverThreeTimesGoesBeforeAHigherClass) {
   }
   board.arrive(kB, 0, Priority::interactive);
   EXPECT_THAT(orders_of(mold, board), ElementsAre(run(0, 0)));
+}
+
+TEST(MoldV2, OlderJobsPassNobody) {
+  FleetBoard board(1);
+  for (int i = 0; i < 5; ++i) board.arrive(kA);
+  MoldPlanner mold;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_THAT(orders_of(mold, board), ElementsAre(run(i, 0)));
+    board.finish(0);
+  }
 }
 
 TEST(MoldV2, AGpuThatCouldNotHoldTheJobDoesNotCountAsPassingIt) {

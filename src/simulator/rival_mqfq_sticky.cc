@@ -31,6 +31,8 @@ void MqfqSticky::tag_arrivals(const FleetView& fleet) {
   const std::vector<int>& waiting = fleet.waiting();
   auto first_new = waiting.end();
   while (first_new != waiting.begin() && start_tag_[*(first_new - 1)] < 0.0) --first_new;
+  if (first_new == waiting.end()) return;
+  heads(fleet);  // virtual time as of now, without the new ones
   for (auto job = first_new; job != waiting.end(); ++job) {
     double& finish = last_finish_tag_[fleet.job(*job).model];
     start_tag_[*job] = std::max(virtual_time_, finish);
@@ -38,12 +40,13 @@ void MqfqSticky::tag_arrivals(const FleetView& fleet) {
   }
 }
 
+// Advances virtual time to the first of them.
 std::vector<MqfqSticky::Head> MqfqSticky::heads(const FleetView& fleet) {
   head_of_.clear();
   std::vector<Head> heads;
   for (const int job : fleet.waiting()) {
     const int model = fleet.job(job).model;
-    if (head_of_[model] >= 0) continue;
+    if (head_of_[model] >= 0 || start_tag_[job] < 0.0) continue;
     head_of_[model] = job;
     heads.push_back({model, job, start_tag_[job]});
   }

@@ -176,19 +176,19 @@ TEST_F(RivalsTest, SwarmLoadsAtOnceOnTheOnlyAvailableBackend) {
 }
 
 TEST_F(RivalsTest, SwarmWeighsTenForARequestAndOneForAWholeSecond) {
-  // At 20.9 s: A 10 x 1 + 20 = 30; B 10 x 3 + 0 = 30, for it arrived at 20.0 s: 0.9 s count as none. The first wins.
+  // At 20.05 s: A 10 x 1 + 20 = 30; B 10 x 3 + 0 = 30, for the 0.95 s since 19.1 s count as none. The first wins.
   FleetBoard even(1);
   even.arrive(kA);
-  even.set_time(20.0);
+  even.set_time(19.1);
   for (int i = 0; i < 3; ++i) even.arrive(kB);
-  even.set_time(20.9);
+  even.set_time(20.05);
   EXPECT_THAT(orders_of(*rival("swarmui"), even), ElementsAre(load(kA, 0)));
 
   FleetBoard more(1);
   more.arrive(kA);
-  more.set_time(19.9);
+  more.set_time(19.0);
   for (int i = 0; i < 3; ++i) more.arrive(kB);
-  more.set_time(20.9);  // B 31
+  more.set_time(20.05);  // B 31
   EXPECT_THAT(orders_of(*rival("swarmui"), more), ElementsAre(load(kB, 0)));
 }
 
@@ -259,6 +259,15 @@ TEST_F(RivalsTest, InvokePutsPriorityBeforeAgeAndDoesNotSwapAcrossPriorities) {
   EXPECT_THAT(orders_of(*rival("invokeai"), board), ElementsAre(run(1, 0)));
 }
 
+TEST_F(RivalsTest, InvokeLetsTheGpuPullFirstThatIsIdleLongest) {
+  FleetBoard board(2);
+  board.set_idle_since(0, 20.0);
+  board.set_idle_since(1, 10.0);
+  board.set_time(30.0);
+  board.arrive(kA);
+  EXPECT_THAT(orders_of(*rival("invokeai"), board), ElementsAre(run(0, 1)));
+}
+
 TEST_F(RivalsTest, InvokeNeverWaitsForAWarmGpu) {
   FleetBoard board(2);
   board.hold(0, {kA});
@@ -319,18 +328,39 @@ TEST_F(RivalsTest, MqfqSticksToAWarmModelUntilItIsTenSecondsAhead) {
 }
 
 TEST_F(RivalsTest, MqfqLoadsTheFlowWithTheEarliestStartTag) {
-  // A has had 4 s of service when B's first job comes at virtual time 4: A's next tag is 8, B's 4.
+  // B's first comes while A's first runs, at virtual time 4. A, warm, goes on; then its next tag is 8 against B's 4.
   const auto mqfq = rival("mqfq-sticky");
   FleetBoard board(1);
-  for (int i = 0; i < 4; ++i) board.set_run(i, 4.0);
-  for (int i = 0; i < 3; ++i) board.arrive(kA);
+  for (int i = 0; i < 3; ++i) {
+    board.set_run(i, 4.0);
+    board.arrive(kA);
+  }
   EXPECT_THAT(orders_of(*mqfq, board), ElementsAre(run(0, 0)));
+  board.arrive(kB);
+  EXPECT_THAT(orders_of(*mqfq, board), IsEmpty());
   board.finish(0);
   EXPECT_THAT(orders_of(*mqfq, board), ElementsAre(run(1, 0)));
-  board.arrive(kB);
-  board.hold(0, {});
   board.finish(0);
+  board.hold(0, {});
   EXPECT_THAT(orders_of(*mqfq, board), ElementsAre(run(3, 0)));
+}
+
+TEST_F(RivalsTest, MqfqDoesNotLetANewFlowMakeUpForThePast) {
+  // After two jobs of 4 s virtual time is 8, the tag of A's third. B's first is tagged 8 too, not 0: A was earlier.
+  const auto mqfq = rival("mqfq-sticky");
+  FleetBoard board(1);
+  for (int i = 0; i < 3; ++i) {
+    board.set_run(i, 4.0);
+    board.arrive(kA);
+  }
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(orders_of(*mqfq, board), ElementsAre(run(i, 0)));
+    if (i == 1) board.arrive(kB);
+    EXPECT_THAT(orders_of(*mqfq, board), IsEmpty());
+    board.finish(0);
+  }
+  board.hold(0, {});
+  EXPECT_THAT(orders_of(*mqfq, board), ElementsAre(run(2, 0)));
 }
 
 TEST_F(RivalsTest, MqfqKeepsAJustEmptiedModelForTwoSeconds) {
