@@ -31,7 +31,7 @@ struct Share {
   double part;
 };
 
-// What is asked of a family. Large models are asked for fewer pictures at once.
+// What is asked of a family; `images` ascend. Large models are asked for fewer pictures at once.
 struct FamilyMix {
   std::string_view family;
   double gigabytes;
@@ -105,8 +105,11 @@ struct Recipe {
 };
 
 constexpr int kRotateBy = 3;
-constexpr double kBurstFactor = 3.5;    // of the mean rate while it bursts; between bursts nothing arrives
-constexpr double kBurstSeconds = 60.0;  // mean
+// Of the mean rate, in bursts and between them. kBurstSeconds is the mean length of a burst; the pauses' follows.
+constexpr double kBurstRate = 3.5;
+constexpr double kPauseRate = 0.4;
+constexpr double kBurstSeconds = 60.0;
+constexpr double kPauseSeconds = kBurstSeconds * (kBurstRate - 1.0) / (1.0 - kPauseRate);
 constexpr int kDropJobs = 40;
 constexpr int kLoraSetsPerModel = 12;
 constexpr double kLoraZipf = 1.0;
@@ -116,17 +119,17 @@ std::vector<std::string> several(std::size_t count, const char* type) { return s
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes = {
       {.name = "T2", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}},
-      {.name = "T3", .gpus = several(4, "4090-24"), .families = {11, 5, 3, 1}, .zipf = 0.8, .rho = 0.85},
+      {.name = "T3", .gpus = several(4, "4090-24"), .families = {12, 5, 3, 0}, .zipf = 0.8, .rho = 0.85},
       {.name = "T4",
        .gpus = several(8, "A100-40"),
        .host_gigabytes = 192.0,
-       .families = {20, 8, 5, 1},
+       .families = {21, 8, 5, 0},
        .hours = 2.0,
        .arrivals = Arrivals::bursts},
       {.name = "T5",
        .gpus = several(4, "A100-40"),
        .host_gigabytes = 128.0,
-       .families = {15, 6, 4, 1},
+       .families = {16, 6, 4, 0},
        .zipf = 1.1,
        .rho = 0.75,
        .rotate_every_s = 1800.0},
@@ -142,12 +145,12 @@ const std::vector<Recipe>& recipes() {
        .families = {10, 4, 2, 0},
        .zipf = 0.9,
        .rho = 0.45,
-       .drop_every_s = 1200.0},
+       .drop_every_s = 720.0},
       {.name = "T9",
        .gpus = several(2, "4090-24"),
        .host_gigabytes = 32.0,
        .disk_gigabytes_per_second = 0.25,
-       .families = {9, 4, 2, 0},
+       .families = {9, 5, 1, 0},
        .rho = 0.5},
       {.name = "T11", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}, .lora_part = 0.7},
       {.name = "T12", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}},
@@ -263,17 +266,13 @@ class Demand {
 
   int draw_model(double arrival_s) { return model_of(popularity_.draw(rng_), arrival_s); }
 
-  // A job's pooled seconds in the mean over models, mixes and `duration_s`.
-  double mean_work_s(const Machine& machine, double duration_s) const {
-    const bool rotates = recipe_.rotate_every_s > 0.0;
-    const int periods = rotates ? static_cast<int>(std::ceil(duration_s / recipe_.rotate_every_s)) : 1;
+  // A job's pooled seconds in the mean over models and mixes, by the ranking at that time.
+  double mean_work_s(const Machine& machine, double at_s) const {
     double mean = 0.0;
-    for (int period = 0; period < periods; ++period) {
-      for (std::size_t rank = 0; rank < models_.size(); ++rank) {
-        const int model = model_of(rank, period * recipe_.rotate_every_s);
-        const FamilyMix& mix = mix_of(models_[static_cast<std::size_t>(model)].family);
-        mean += popularity_.part(rank) * mean_pooled_seconds(machine, model, mix) / periods;
-      }
+    for (std::size_t rank = 0; rank < models_.size(); ++rank) {
+      const int model = model_of(rank, at_s);
+      const FamilyMix& mix = mix_of(models_[static_cast<std::size_t>(model)].family);
+      mean += popularity_.part(rank) * mean_pooled_seconds(machine, model, mix);
     }
     return mean;
   }
@@ -299,40 +298,58 @@ class Demand {
   std::map<int, TraceJob> last_;  // by user
 };
 
-std::vector<double> poisson(Rng& rng, double mean_gap_s, double duration_s) {
-  std::vector<double> arrivals;
-  for (double at = exponential(rng, mean_gap_s); at < duration_s; at += exponential(rng, mean_gap_s)) {
+// The mean gap between arrivals: the load stays the same while the ranking changes.
+class Gaps {
+ public:
+  Gaps(const Recipe& recipe, const Demand& demand, const Machine& machine, double rho, double duration_s)
+      : period_s_(recipe.rotate_every_s > 0.0 ? recipe.rotate_every_s : duration_s) {
+    for (double from_s = 0.0; from_s < duration_s; from_s += period_s_) {
+      means_s_.push_back(demand.mean_work_s(machine, from_s) / rho);
+    }
+  }
+  double at(double time_s) const {
+    return means_s_[std::min(static_cast<std::size_t>(time_s / period_s_), means_s_.size() - 1)];
+  }
+
+ private:
+  double period_s_;
+  std::vector<double> means_s_;
+};
+
+// Arrivals between two times, `rate` times as many as the gaps say.
+void add_poisson(Rng& rng, const Gaps& gaps, double rate, double from_s, double until_s,
+                 std::vector<double>& arrivals) {
+  for (double at = from_s + exponential(rng, gaps.at(from_s) / rate); at < until_s;
+       at += exponential(rng, gaps.at(at) / rate)) {
     arrivals.push_back(at);
+  }
+}
+
+std::vector<double> arrivals_of(Arrivals kind, Rng& rng, const Gaps& gaps, double duration_s) {
+  std::vector<double> arrivals;
+  if (kind == Arrivals::poisson) {
+    add_poisson(rng, gaps, 1.0, 0.0, duration_s, arrivals);
+    return arrivals;
+  }
+  double start_s = 0.0;
+  for (bool bursting = false; start_s < duration_s; bursting = !bursting) {
+    const double end_s = start_s + exponential(rng, bursting ? kBurstSeconds : kPauseSeconds);
+    add_poisson(rng, gaps, bursting ? kBurstRate : kPauseRate, start_s, std::min(end_s, duration_s), arrivals);
+    start_s = end_s;
   }
   return arrivals;
 }
 
-// Poisson at kBurstFactor times the mean rate during bursts, nothing between them.
-std::vector<double> bursts(Rng& rng, double mean_gap_s, double duration_s) {
-  std::vector<double> arrivals;
-  double start = 0.0;
-  while (true) {
-    start += exponential(rng, kBurstSeconds * (kBurstFactor - 1.0));
-    const double end = start + exponential(rng, kBurstSeconds);
-    for (double at = start + exponential(rng, mean_gap_s / kBurstFactor); at < end;
-         at += exponential(rng, mean_gap_s / kBurstFactor)) {
-      if (at >= duration_s) return arrivals;
-      arrivals.push_back(at);
-    }
-    start = end;
-    if (start >= duration_s) return arrivals;
-  }
-}
-
-// Bulk users beside the interactive ones: each drop is of one user and one model.
-void add_drops(const Recipe& recipe, double duration_s, Rng& rng, Demand& demand, std::vector<TraceJob>& jobs) {
+// Bulk users beside the interactive ones: each drop is of one user and of one model, any one as likely.
+void add_drops(const Recipe& recipe, double duration_s, Rng& rng, Demand& demand, Trace& trace) {
   int user = kUsers;
-  for (const double at : poisson(rng, recipe.drop_every_s, duration_s)) {
-    const int model = demand.draw_model(at);
-    for (int i = 0; i < kDropJobs; ++i) jobs.push_back(demand.job_for(at, user, model));
+  for (double at = exponential(rng, recipe.drop_every_s); at < duration_s;
+       at += exponential(rng, recipe.drop_every_s)) {
+    const auto model = static_cast<int>(rng.below(trace.models.size()));
+    for (int i = 0; i < kDropJobs; ++i) trace.jobs.push_back(demand.job_for(at, user, model));
     ++user;
   }
-  std::ranges::stable_sort(jobs, {}, &TraceJob::arrival_s);
+  std::ranges::stable_sort(trace.jobs, {}, &TraceJob::arrival_s);
 }
 
 Result<Trace> open_trace(const Recipe& recipe, double rho, std::uint64_t seed, TraceLength length) {
@@ -350,12 +367,9 @@ Result<Trace> open_trace(const Recipe& recipe, double rho, std::uint64_t seed, T
   Demand drops(recipe, trace.models, streams.next());
 
   const double duration_s = recipe.hours * kHour * length.part;
-  const double gap_s = demand.mean_work_s(*machine, duration_s) / rho;
-  const bool even = recipe.arrivals == Arrivals::poisson;
-  for (const double at : even ? poisson(clock, gap_s, duration_s) : bursts(clock, gap_s, duration_s)) {
-    trace.jobs.push_back(demand.next(at));
-  }
-  if (recipe.drop_every_s > 0.0) add_drops(recipe, duration_s, drop_clock, drops, trace.jobs);
+  const Gaps gaps(recipe, demand, *machine, rho, duration_s);
+  for (const double at : arrivals_of(recipe.arrivals, clock, gaps, duration_s)) trace.jobs.push_back(demand.next(at));
+  if (recipe.drop_every_s > 0.0) add_drops(recipe, duration_s, drop_clock, drops, trace);
   return trace;
 }
 
@@ -439,12 +453,13 @@ void rank_models(std::vector<TraceJob>& jobs) {
   for (TraceJob& job : jobs) job.model = rank_of[job.model];
 }
 
-FamilyCounts like_t6(std::size_t models) {
-  const auto part = [&](int count) {
-    return static_cast<int>(std::lround(count * static_cast<double>(models) / 21.0));
-  };
-  FamilyCounts counts = {0, part(5), part(3), part(1)};
-  counts.sdxl = static_cast<int>(models) - counts.sd15 - counts.flux - counts.sd35;
+FamilyCounts in_t3s_proportions(std::size_t models) {
+  const FamilyCounts& of = recipe("T3").families;
+  const double factor = static_cast<double>(models) / (of.sdxl + of.sd15 + of.flux);
+  FamilyCounts counts;
+  counts.sd15 = static_cast<int>(std::lround(of.sd15 * factor));
+  counts.flux = static_cast<int>(std::lround(of.flux * factor));
+  counts.sdxl = static_cast<int>(models) - counts.sd15 - counts.flux;
   return counts;
 }
 
@@ -470,11 +485,13 @@ Result<Trace> production(TraceLength length) {
   trace.machine.gpus = several(4, "4090-24");
   const auto most = std::ranges::max_element(*jobs, {}, &TraceJob::model);
   if (most == jobs->end()) return fail(ErrorCode::corrupt, *file + " holds no request of days 9 to 12");
-  trace.models = models_of(like_t6(static_cast<std::size_t>(most->model) + 1));
+  trace.models = models_of(in_t3s_proportions(static_cast<std::size_t>(most->model) + 1));
   Rng rng(kPixelSeed);
   for (TraceJob& job : *jobs) {
     job.arrival_s = (job.arrival_s - first_s) / kSpeed;
-    job.pixels = pick(rng, mix_of(trace.models[static_cast<std::size_t>(job.model)].family).pixels);
+    const FamilyMix& mix = mix_of(trace.models[static_cast<std::size_t>(job.model)].family);
+    job.images = std::min(job.images, mix.images.back().value);
+    job.pixels = pick(rng, mix.pixels);
   }
   std::erase_if(*jobs, [&](const TraceJob& job) { return job.arrival_s >= kDays * kDay / kSpeed * length.part; });
   trace.jobs = std::move(*jobs);

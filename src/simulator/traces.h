@@ -3,8 +3,8 @@
 // T1 alternate    two models that never fit together, in turn           T7  interactive, with drops of 40 jobs
 // T2 steady       Poisson at load 0.6                                   T8  400 jobs at once
 // T3 heavy        Poisson at load 0.85                                  T9  slow storage
-// T4 bursty       on and off, 3.5 times the mean for about a minute     T10 four days of production, 12 times as fast
-// T5 drift        the favourites change every half hour                 T11 many LoRAs
+// T4 bursty       3.5 times the mean rate for about a minute            T10 four days of production, 12 times as fast
+// T5 drift        other favourites every half hour, same load           T11 many LoRAs
 // T6 mixed gpus                                                         T12 failures: out of memory, a gpu that is lost
 //
 // Load (rho) is offered run work over what the machine's gpus can do together, loads not counted. A user keeps the

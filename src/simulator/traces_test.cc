@@ -18,6 +18,8 @@ namespace pixelfleet::simulator {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::DoubleNear;
+using ::testing::Each;
 using ::testing::HasSubstr;
 
 Trace made(std::string_view name, std::uint64_t seed, double part = 1.0) {
@@ -164,7 +166,7 @@ TEST(Traces, PopularityIsZipfAndUsersStickToTheirModel) {
   EXPECT_NEAR(part_of(trace, [](const TraceJob& job) { return job.user == 0; }), 0.029, 0.008);
 }
 
-TEST(Traces, T4ComesInBurstsWithPausesBetween) {
+TEST(Traces, T4ComesInBurstsWithCalmBetween) {
   const Trace trace = made("T4", 2);
   std::vector<double> counts(static_cast<std::size_t>(trace.jobs.back().arrival_s / 60.0) + 1, 0.0);
   for (const TraceJob& job : trace.jobs) counts[static_cast<std::size_t>(job.arrival_s / 60.0)] += 1.0;
@@ -172,7 +174,8 @@ TEST(Traces, T4ComesInBurstsWithPausesBetween) {
   double variance = 0.0;
   for (const double count : counts) variance += (count - mean) * (count - mean) / static_cast<double>(counts.size());
   EXPECT_GT(variance / mean, 10.0) << "a Poisson stream has 1";
-  EXPECT_GT(std::ranges::count_if(counts, [](double count) { return count == 0.0; }), 10);
+  EXPECT_GT(std::ranges::count_if(counts, [&](double count) { return count < 0.6 * mean; }), 40);
+  EXPECT_GT(std::ranges::count_if(counts, [&](double count) { return count > 2.5 * mean; }), 5);
 }
 
 TEST(Traces, T5sFavouriteMovesByThreeModelsEveryHalfHour) {
@@ -185,6 +188,20 @@ TEST(Traces, T5sFavouriteMovesByThreeModelsEveryHalfHour) {
     const auto favourite = std::ranges::max_element(jobs_of, {}, [](const auto& entry) { return entry.second; });
     EXPECT_EQ(favourite->first, 3 * period) << "period " << period;
   }
+}
+
+TEST(Traces, T5OffersTheSameLoadInEveryHalfHour) {
+  std::vector<double> offered(12, 0.0);
+  constexpr int kSeeds = 10;
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const Trace trace = made("T5", seed);
+    const auto seconds = pooled_run_seconds(trace);
+    ASSERT_TRUE(seconds);
+    for (std::size_t i = 0; i < trace.jobs.size(); ++i) {
+      offered[static_cast<std::size_t>(trace.jobs[i].arrival_s / 1800.0)] += (*seconds)[i] / (kSeeds * 1800.0);
+    }
+  }
+  EXPECT_THAT(offered, Each(DoubleNear(0.75, 0.12)));
 }
 
 TEST(Traces, T7DropsFortyJobsOfABulkUserAtOnce) {
@@ -281,6 +298,7 @@ TEST_F(ProductionFolder, T10IsFourDaysTwelveTimesAsFast) {
   EXPECT_EQ(trace->jobs.size(), 5682u);
   EXPECT_EQ(trace->models.size(), 66u);
   EXPECT_LE(trace->jobs.back().arrival_s, 4 * 86'400.0 / 12.0);
+  EXPECT_LE(std::ranges::max(trace->jobs, {}, &TraceJob::images).images, 4);
   EXPECT_NEAR(part_of(*trace, [](const TraceJob& job) { return job.model == 0; }), 1525.0 / 5682.0, 1e-9);
   EXPECT_TRUE(std::ranges::equal(trace->jobs, make_trace("T10", 2)->jobs, same)) << "the same for every seed";
 }
