@@ -416,7 +416,11 @@ Result<std::vector<std::string>> gpu_types_of(const std::vector<Gpu>& gpus) {
 
 Result<MachineSpec> machine_of_spec(std::string_view gpu_spec) {
   const auto gpus = parse_gpu_spec(gpu_spec);
-  if (!gpus) return fail(gpus.error());
+  if (!gpus) {
+    std::vector<FieldError> fields = gpus.error().fields;
+    for (FieldError& field : fields) field.field = "gpus";
+    return fail(invalid_fields(std::move(fields)));
+  }
   auto types = gpu_types_of(*gpus);
   if (!types) return fail(types.error());
   MachineSpec machine;

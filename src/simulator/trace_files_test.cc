@@ -166,7 +166,9 @@ TEST(TraceFiles, AnUnknownCardIsRefusedWithTheKnownTypes) {
     ASSERT_FALSE(machine) << spec;
     EXPECT_THAT(machine.error().message, AllOf(HasSubstr("knows no run times"), HasSubstr("4090-24"))) << spec;
   }
-  EXPECT_FALSE(machine_of_spec("9xZZZ"));
+  const auto broken = machine_of_spec("9xZZZ");
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().message, HasSubstr("gpus: \"9xZZZ\": neither a memory size nor a card we know"));
 }
 
 class TraceFolder : public ::testing::Test {

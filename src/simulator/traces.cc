@@ -1,10 +1,7 @@
 #include "simulator/traces.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -12,80 +9,17 @@
 #include "base/check.h"
 #include "base/format.h"
 #include "base/rng.h"
+#include "simulator/job_mix.h"
 #include "simulator/machine.h"
-#include "simulator/trace_files.h"
+#include "simulator/production_trace.h"
 
 namespace pixelfleet::simulator {
 namespace {
 
 constexpr double kHour = 3600.0;
-constexpr double kGigabyte = 1e9;
 constexpr int kUsers = 200;
 constexpr double kUserSkew = 1.5;  // user = floor(200 u^1.5): the busiest of 200 sends 3 % of the jobs
 constexpr double kStickiness = 0.6;
-
-// How likely each value is; the parts add up to 1.
-template <class Value>
-struct Share {
-  Value value;
-  double part;
-};
-
-// What is asked of a family; `images` ascend. Large models are asked for fewer pictures at once.
-struct FamilyMix {
-  std::string_view family;
-  double gigabytes;
-  std::vector<Share<int>> images;
-  std::vector<Share<int>> steps;
-  std::vector<Share<double>> pixels;
-};
-
-constexpr double kSquare512 = 512.0 * 512.0;
-constexpr double kPortrait512 = 512.0 * 768.0;
-constexpr double kSquare1024 = 1024.0 * 1024.0;
-constexpr double kPortrait1024 = 832.0 * 1216.0;
-
-const FamilyMix& mix_of(std::string_view family) {
-  static const std::vector<Share<int>> kMany = {{1, 0.58}, {2, 0.08}, {4, 0.34}};
-  static const std::vector<Share<int>> kFew = {{1, 0.58}, {2, 0.42}};
-  static const std::array<FamilyMix, 4> kMixes = {{
-      {"SDXL", 6.9, kMany, {{20, 0.1}, {30, 0.8}, {40, 0.1}}, {{kSquare1024, 0.8}, {kPortrait1024, 0.2}}},
-      {"SD15", 2.1, kMany, {{20, 0.2}, {30, 0.8}}, {{kSquare512, 0.6}, {kPortrait512, 0.4}}},
-      {"FLUX8", 17.0, kFew, {{20, 0.2}, {28, 0.8}}, {{kSquare1024, 1.0}}},
-      {"SD35L", 18.0, kFew, {{28, 1.0}}, {{kSquare1024, 1.0}}},
-  }};
-  const auto found = std::ranges::find(kMixes, family, &FamilyMix::family);
-  CHECK(found != kMixes.end());
-  return *found;
-}
-
-// How many models of each family; the most popular model comes first, families take turns as long as they last.
-struct FamilyCounts {
-  int sdxl = 0;
-  int sd15 = 0;
-  int flux = 0;
-  int sd35 = 0;
-};
-
-std::vector<TraceModel> models_of(const FamilyCounts& counts) {
-  struct Turn {
-    std::string_view family;
-    int at_once;
-    int left;
-  };
-  std::array<Turn, 4> turns = {
-      {{"SDXL", 2, counts.sdxl}, {"SD15", 1, counts.sd15}, {"FLUX8", 1, counts.flux}, {"SD35L", 1, counts.sd35}}};
-  const auto total = static_cast<std::size_t>(counts.sdxl + counts.sd15 + counts.flux + counts.sd35);
-  std::vector<TraceModel> models;
-  while (models.size() < total) {
-    for (Turn& turn : turns) {
-      for (int i = 0; i < turn.at_once && turn.left > 0; ++i, --turn.left) {
-        models.push_back({std::string(turn.family), mix_of(turn.family).gigabytes * kGigabyte});
-      }
-    }
-  }
-  return models;
-}
 
 enum class Arrivals { poisson, bursts };
 
@@ -169,16 +103,6 @@ MachineSpec machine_of(const Recipe& recipe) {
 }
 
 double exponential(Rng& rng, double mean) { return -std::log1p(-rng.unit()) * mean; }
-
-template <class Value>
-Value pick(Rng& rng, const std::vector<Share<Value>>& shares) {
-  double rest = rng.unit();
-  for (const Share<Value>& share : shares) {
-    if (rest < share.part) return share.value;
-    rest -= share.part;
-  }
-  return shares.back().value;
-}
 
 // Rank r is drawn with weight (r + 1)^-exponent.
 class Zipf {
@@ -416,88 +340,6 @@ Result<Trace> failing(std::uint64_t seed, TraceLength length) {
   return trace;
 }
 
-constexpr std::string_view kProductionFile = "gentd26-days00-13.csv";
-
-// The folder of the environment, else shared/traces in the current folder or one above it.
-Result<std::string> production_file() {
-  namespace fs = std::filesystem;
-  std::vector<std::string> looked_in;
-  const auto found_in = [&](const fs::path& folder) {
-    looked_in.push_back(folder.string());
-    std::error_code ignored;
-    return fs::is_regular_file(folder / kProductionFile, ignored);
-  };
-  if (const char* folder = std::getenv("PIXELFLEET_TRACES"); folder != nullptr && *folder != '\0') {
-    if (found_in(folder)) return (fs::path(folder) / kProductionFile).string();
-  } else {
-    std::error_code ignored;
-    for (fs::path above = fs::current_path(ignored); !above.empty(); above = above.parent_path()) {
-      if (found_in(above / "shared" / "traces")) return (above / "shared" / "traces" / kProductionFile).string();
-      if (above == above.root_path()) break;
-    }
-  }
-  return fail(ErrorCode::not_found,
-              format("T10 is skipped: {} is not in {}; PIXELFLEET_TRACES may name the folder that holds it",
-                     kProductionFile, join(looked_in, ", ")));
-}
-
-// Numbers the models anew, by requests, so that families take turns down the ranking as in the made-up traces.
-void rank_models(std::vector<TraceJob>& jobs) {
-  std::map<int, int> requests;
-  for (const TraceJob& job : jobs) ++requests[job.model];
-  std::vector<int> ranked;
-  for (const auto& [model, count] : requests) ranked.push_back(model);
-  std::ranges::stable_sort(ranked, [&](int a, int b) { return requests[a] > requests[b]; });
-  std::map<int, int> rank_of;
-  for (const int model : ranked) rank_of.emplace(model, static_cast<int>(rank_of.size()));
-  for (TraceJob& job : jobs) job.model = rank_of[job.model];
-}
-
-FamilyCounts in_t3s_proportions(std::size_t models) {
-  const FamilyCounts& of = recipe("T3").families;
-  const double factor = static_cast<double>(models) / (of.sdxl + of.sd15 + of.flux);
-  FamilyCounts counts;
-  counts.sd15 = static_cast<int>(std::lround(of.sd15 * factor));
-  counts.flux = static_cast<int>(std::lround(of.flux * factor));
-  counts.sdxl = static_cast<int>(models) - counts.sd15 - counts.flux;
-  return counts;
-}
-
-Result<Trace> production(TraceLength length) {
-  constexpr double kDay = 24.0 * kHour;
-  constexpr double kFirstDay = 9.0;
-  constexpr double kDays = 4.0;
-  constexpr double kSpeed = 12.0;
-  constexpr std::uint64_t kPixelSeed = 10;
-  const auto file = production_file();
-  if (!file) return fail(file.error());
-  const auto text = read_trace_text(*file);
-  if (!text) return fail(text.error());
-  auto jobs = parse_jobs(*text, *file, kMaxTraceModels);
-  if (!jobs) return fail(jobs.error());
-
-  const double first_s = kFirstDay * kDay;
-  const double end_s = first_s + kDays * kDay;
-  std::erase_if(*jobs, [&](const TraceJob& job) { return job.arrival_s < first_s || job.arrival_s >= end_s; });
-  rank_models(*jobs);
-  Trace trace;
-  trace.name = "T10";
-  trace.machine.gpus = several(4, "4090-24");
-  const auto most = std::ranges::max_element(*jobs, {}, &TraceJob::model);
-  if (most == jobs->end()) return fail(ErrorCode::corrupt, *file + " holds no request of days 9 to 12");
-  trace.models = models_of(in_t3s_proportions(static_cast<std::size_t>(most->model) + 1));
-  Rng rng(kPixelSeed);
-  for (TraceJob& job : *jobs) {
-    job.arrival_s = (job.arrival_s - first_s) / kSpeed;
-    const FamilyMix& mix = mix_of(trace.models[static_cast<std::size_t>(job.model)].family);
-    job.images = std::min(job.images, mix.images.back().value);
-    job.pixels = pick(rng, mix.pixels);
-  }
-  std::erase_if(*jobs, [&](const TraceJob& job) { return job.arrival_s >= kDays * kDay / kSpeed * length.part; });
-  trace.jobs = std::move(*jobs);
-  return trace;
-}
-
 std::optional<Error> wrong_length(TraceLength length) {
   if (length.part > 0.0 && length.part <= 1.0) return std::nullopt;
   return invalid_fields({{"length", format("{}", length.part), "the part of a trace", "above 0, up to 1"}});
@@ -519,7 +361,7 @@ Result<Trace> make_trace(std::string_view name, std::uint64_t seed, TraceLength 
   }
   if (name == "T1") return alternate(length);
   if (name == "T8") return offline_drop(seed, length);
-  if (name == "T10") return production(length);
+  if (name == "T10") return production_trace(length.part);
   if (name == "T12") return failing(seed, length);
   return open_trace(recipe(name), recipe(name).rho, seed, length);
 }
