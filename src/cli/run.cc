@@ -191,6 +191,7 @@ struct CommandLine {
     add("--models-file", a.models_file, "CSV", "their models: model,family,gigabytes");
     add("--machine-file", a.machine_file, "TXT", "their machine: a gpu type a line, host_gigabytes N ...");
     add("--json", a.json_file, "FILE", "write every run as JSON; -: to standard output, instead of tables");
+    add("--report", a.report_folder, "DIR", "write DIR/index.html: curves, strips and tables in one page");
     command->add_flag("--sustainable", a.sustainable, "the load that each policy carries at p95 wait <= 60 s");
     command->add_flag("--ablation", a.ablation, "amp with one part left out at a time");
     command->callback([this] {

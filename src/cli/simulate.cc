@@ -14,6 +14,7 @@
 #include "cli/hooks.h"
 #include "cli/simulate_plan.h"
 #include "simulator/ablation.h"
+#include "simulator/report.h"
 #include "simulator/results.h"
 #include "simulator/summary.h"
 #include "simulator/table.h"
@@ -22,6 +23,7 @@
 namespace pixelfleet::cli {
 namespace {
 
+constexpr const char* kSubject = "amp";  // what tables and report are about
 constexpr const char* kStandardOutput = "-";
 constexpr const char* kReportPage = "index.html";
 
@@ -140,7 +142,7 @@ std::string tables(const SimulatePlan& plan, const Answers& answers) {
   if (answers.study) {
     const simulator::Summary summary(*answers.study);
     text += plan.ablation ? simulator::ablation_text(*answers.study, summary)
-                          : simulator::study_text(*answers.study, summary, "amp");
+                          : simulator::study_text(*answers.study, summary, kSubject);
   }
   if (plan.sweep) text += simulator::sweep_text(answers.curves, plan.sweep->limit_s);
   return text;
@@ -150,6 +152,16 @@ Json json_of(const SimulatePlan& plan, const Answers& answers) {
   Json json = answers.study ? simulator::results_json(*answers.study) : Json{{"results", Json::array()}};
   if (plan.sweep) json["sustainable"] = simulator::curves_json(answers.curves, plan.sweep->limit_s);
   return json;
+}
+
+std::string report_of(const SimulatePlan& plan, const Answers& answers) {
+  simulator::ReportContents contents;
+  contents.curves = answers.curves;
+  contents.subject = kSubject;
+  if (plan.sweep) contents.limit_s = plan.sweep->limit_s;
+  if (answers.study) contents.study = &*answers.study;
+  if (plan.ablation) contents.ablation_text = tables(plan, answers);
+  return simulator::report_page(contents);
 }
 
 Result<> deliver(const SimulateArguments& arguments, const SimulatePlan& plan, const Answers& answers,
@@ -162,7 +174,10 @@ Result<> deliver(const SimulateArguments& arguments, const SimulatePlan& plan, c
   } else {
     std::fputs(tables(plan, answers).c_str(), stdout);
   }
-  if (outputs.json) return write_file(*outputs.json, json_of(plan, answers).dump(2) + "\n");
+  if (outputs.json) {
+    if (auto written = write_file(*outputs.json, json_of(plan, answers).dump(2) + "\n"); !written) return written;
+  }
+  if (outputs.report) return write_file(*outputs.report, report_of(plan, answers));
   return {};
 }
 

@@ -12,7 +12,7 @@
 namespace pixelfleet::simulator {
 namespace {
 
-enum class Digits { three, none };
+enum class Digits { three, thousandths, none };
 
 struct Column {
   const char* title;
@@ -22,7 +22,12 @@ struct Column {
 };
 
 std::string cell_text(const Column& column, double value) {
-  return column.digits == Digits::none ? format("{:.0f}", value * column.scale) : short_number(value * column.scale);
+  switch (column.digits) {
+    case Digits::none: return format("{:.0f}", value);
+    case Digits::thousandths: return format("{:.3f}", value);
+    case Digits::three: break;
+  }
+  return short_number(value * column.scale);
 }
 
 constexpr Column kColumns[] = {
@@ -34,7 +39,7 @@ constexpr Column kColumns[] = {
     {"loads", [](const Metrics& m) { return static_cast<double>(m.loads); }, Digits::none},
     {"fg", [](const Metrics& m) { return static_cast<double>(m.foreground_loads); }, Digits::none},
     {"fg s", [](const Metrics& m) { return m.foreground_load_s; }, Digits::none},
-    {"mk/bd", [](const Metrics& m) { return m.makespan_over_bound; }},
+    {"mk/bd", [](const Metrics& m) { return m.makespan_over_bound; }, Digits::thousandths},
     {"flow/bd", [](const Metrics& m) { return m.flow_over_bound; }},
     {"run%", [](const Metrics& m) { return m.utilisation.run; }, Digits::three, 100.0},
     {"load%", [](const Metrics& m) { return m.utilisation.load; }, Digits::three, 100.0},
@@ -173,7 +178,9 @@ int jobs_of(const Study& study, const std::string& trace) {
 
 }  // namespace
 
-TextTable::TextTable(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+TextTable::TextTable(std::vector<std::string> header, LastColumn last) : last_(last) {
+  rows_.push_back(std::move(header));
+}
 
 void TextTable::add(std::vector<std::string> row) {
   CHECK(row.size() == rows_.front().size());
@@ -188,7 +195,10 @@ std::string TextTable::text() const {
   std::string text;
   for (const auto& row : rows_) {
     text += format("{:<{}}", row[0], widths[0]);
-    for (std::size_t i = 1; i < row.size(); ++i) text += format("  {:>{}}", row[i], widths[i]);
+    for (std::size_t i = 1; i < row.size(); ++i) {
+      const bool left = last_ == LastColumn::left && i + 1 == row.size();
+      text += left ? format("  {}", row[i]) : format("  {:>{}}", row[i], widths[i]);
+    }
     text.erase(text.find_last_not_of(' ') + 1);
     text += '\n';
   }
@@ -235,7 +245,7 @@ std::string study_text(const Study& study, const Summary& summary, const std::st
 
 std::string sweep_text(const std::vector<LoadCurve>& curves, double limit_s) {
   std::string text = format("sustainable load: largest rho with p95 wait <= {} s\n", short_number(limit_s));
-  TextTable table({"policy", "regime", "sustains", "p95 s at rho ..."});
+  TextTable table({"policy", "regime", "sustains", "p95 s at each rho"}, TextTable::LastColumn::left);
   for (const LoadCurve& curve : curves) {
     std::vector<std::string> points;
     for (const LoadPoint& point : curve.points) {

@@ -13,12 +13,14 @@ namespace pixelfleet::simulator {
 // Columns as wide as their widest cell; the first to the left, the others to the right. Cells are ASCII.
 class TextTable {
  public:
-  explicit TextTable(std::vector<std::string> header);
+  enum class LastColumn { right, left };
+  explicit TextTable(std::vector<std::string> header, LastColumn last = LastColumn::right);
   void add(std::vector<std::string> row);  // as many cells as the header
   std::string text() const;
 
  private:
   std::vector<std::vector<std::string>> rows_;
+  LastColumn last_;
 };
 
 // Three significant digits, but no exponent: 0.0123, 1.23, 12.3, 123, 12345.
