@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "base/format.h"
+#include "simulator/figures.h"
 #include "simulator/table.h"
 
 namespace pixelfleet::simulator {
@@ -35,11 +36,6 @@ constexpr Change kChanges[] = {
     {"guard of 3 backlogs", [](Tuning& t) { t.guard_backlog = 3.0; }},
     {"guard blind to backlog", [](Tuning& t) { t.guard_backlog = 0.0; }},
 };
-
-double mean_wait(const Metrics& m) { return m.mean_wait_s; }
-double p99_wait(const Metrics& m) { return m.p99_wait_s; }
-double loads(const Metrics& m) { return m.loads; }
-double foreground_loads(const Metrics& m) { return m.foreground_loads; }
 
 using Look = std::function<std::optional<double>(const std::string& contender)>;
 

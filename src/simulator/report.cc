@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "base/format.h"
+#include "simulator/figures.h"
 #include "simulator/report_charts.h"
 #include "simulator/report_style.h"
 #include "simulator/table.h"
@@ -14,52 +14,6 @@ namespace {
 
 constexpr std::size_t kColours = 12;
 constexpr std::size_t kStrips = 3;
-
-enum class Better { lower, higher, neither };
-enum class Digits { three, thousandths, none };
-
-struct Column {
-  const char* title;
-  const char* meaning;
-  Figure figure;
-  Better better = Better::lower;
-  Digits digits = Digits::three;
-  double scale = 1.0;
-};
-
-double mean_wait(const Metrics& m) { return m.mean_wait_s; }
-double p99_wait(const Metrics& m) { return m.p99_wait_s; }
-double foreground_loads(const Metrics& m) { return m.foreground_loads; }
-double flow_over_bound(const Metrics& m) { return m.flow_over_bound; }
-double makespan_over_bound(const Metrics& m) { return m.makespan_over_bound; }
-
-const std::array kColumns = {
-    Column{"mean", "mean wait, s", mean_wait},
-    Column{"p50", "median wait, s", [](const Metrics& m) { return m.p50_wait_s; }},
-    Column{"p95", "95 of 100 jobs wait at most so long, s", [](const Metrics& m) { return m.p95_wait_s; }},
-    Column{"p99", "99 of 100 jobs wait at most so long, s", p99_wait},
-    Column{"max", "longest wait, s", [](const Metrics& m) { return m.max_wait_s; }},
-    Column{"loads", "model loads, all", [](const Metrics& m) { return static_cast<double>(m.loads); }, Better::lower,
-           Digits::none},
-    Column{"fg", "foreground loads: the gpu ran nothing meanwhile", foreground_loads, Better::lower, Digits::none},
-    Column{"fg s", "seconds in foreground loads", [](const Metrics& m) { return m.foreground_load_s; }, Better::lower,
-           Digits::none},
-    Column{"mk/bd", "makespan over its lower bound", makespan_over_bound, Better::lower, Digits::thousandths},
-    Column{"flow/bd", "mean time from arrival to end over its lower bound", flow_over_bound},
-    Column{"run %", "gpu time that runs jobs", [](const Metrics& m) { return m.utilisation.run; }, Better::neither,
-           Digits::three, 100.0},
-    Column{"load %", "gpu time that loads and runs nothing", [](const Metrics& m) { return m.utilisation.load; },
-           Better::neither, Digits::three, 100.0},
-    Column{"idle+q %", "gpu time idle while some job waits",
-           [](const Metrics& m) { return m.utilisation.idle_with_queue; }, Better::neither, Digits::three, 100.0},
-    Column{"idle %", "gpu time idle with an empty queue", [](const Metrics& m) { return m.utilisation.idle_empty; },
-           Better::neither, Digits::three, 100.0},
-    Column{"Jain", "evenness of the users' mean slowdowns; 1 is even", [](const Metrics& m) { return m.fairness.jain; },
-           Better::higher},
-    Column{"worst user", "largest mean slowdown of a user", [](const Metrics& m) { return m.fairness.worst_slowdown; }},
-    Column{"us", "mean time of a decision, microseconds", [](const Metrics& m) { return m.decision_us_mean; }},
-    Column{"us p99", "99th percentile of decisions, microseconds", [](const Metrics& m) { return m.decision_us_p99; }},
-};
 
 struct TraceText {
   const char* name;
@@ -98,13 +52,13 @@ class Page {
  private:
   Look look_of(const std::string& label) const;
   std::vector<std::string> labels() const;
-  std::string cell_of(const Column& column, double value) const;
 
   std::string head() const;
   std::string title() const;
   std::string navigation() const;
   std::string key_figures(Regime regime) const;
-  std::string key(std::string_view what, const std::optional<Estimate>& estimate, const Column& column) const;
+  std::string key(std::string_view what, std::string_view unit, Form form,
+                  const std::optional<Estimate>& estimate) const;
   std::string verdict(Regime regime) const;
   std::string overview(Regime regime) const;
   std::string means_table(Regime regime) const;
@@ -118,7 +72,7 @@ class Page {
 
   // Rows of cells, the best value of each column marked.
   template <class Value>
-  std::string table(const std::vector<const Column*>& columns, const Value& value) const;
+  std::string table(const std::vector<const FigureColumn*>& columns, const Value& value) const;
 
   const ReportContents& contents_;
   std::optional<Summary> summary_;
@@ -150,23 +104,14 @@ std::vector<std::string> Page::labels() const {
   return all;
 }
 
-std::string Page::cell_of(const Column& column, double value) const {
-  switch (column.digits) {
-    case Digits::none: return format("{:.0f}", value);
-    case Digits::thousandths: return format("{:.3f}", value);
-    case Digits::three: break;
-  }
-  return short_number(value * column.scale);
-}
-
 template <class Value>
-std::string Page::table(const std::vector<const Column*>& columns, const Value& value) const {
+std::string Page::table(const std::vector<const FigureColumn*>& columns, const Value& value) const {
   std::string html = R"(<div class="scroll"><table><thead><tr><th>policy</th>)";
-  for (const Column* column : columns) {
+  for (const FigureColumn* column : columns) {
     html += format(R"(<th title="{}">{}</th>)", escaped(column->meaning), escaped(column->title));
   }
   html += "</tr></thead><tbody>";
-  const auto best_of = [&](const Column& column) {
+  const auto best_of = [&](const FigureColumn& column) {
     std::optional<double> best;
     for (const Contender& contender : contents_.study->plan.contenders) {
       const std::optional<double> one = value(contender.label, column);
@@ -175,16 +120,16 @@ std::string Page::table(const std::vector<const Column*>& columns, const Value& 
     return best;
   };
   std::vector<std::optional<double>> best;
-  for (const Column* column : columns) best.push_back(best_of(*column));
+  for (const FigureColumn* column : columns) best.push_back(best_of(*column));
   for (const Contender& contender : contents_.study->plan.contenders) {
     const Look look = look_of(contender.label);
     html += format(R"(<tr class="c{}{}" data-who="{}"><td>{}</td>)", look.colour,
                    look.stress == Look::Stress::subject ? " subject" : "", escaped(look.label), escaped(look.label));
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const std::optional<double> one = value(contender.label, *columns[i]);
-      const bool is_best =
-          one && columns[i]->better != Better::neither && cell_of(*columns[i], *one) == cell_of(*columns[i], *best[i]);
-      html += one ? format(R"(<td{}>{}</td>)", is_best ? R"( class="best")" : "", cell_of(*columns[i], *one))
+      const bool is_best = one && columns[i]->better != Better::neither &&
+                           in_form(*one, columns[i]->form) == in_form(*best[i], columns[i]->form);
+      html += one ? format(R"(<td{}>{}</td>)", is_best ? R"( class="best")" : "", in_form(*one, columns[i]->form))
                   : std::string(R"(<td class="failed">-</td>)");
     }
     html += "</tr>";
@@ -235,36 +180,32 @@ std::string Page::navigation() const {
   return html + "</div></div></nav>";
 }
 
-std::string Page::key(std::string_view what, const std::optional<Estimate>& estimate, const Column& column) const {
+std::string Page::key(std::string_view what, std::string_view unit, Form form,
+                      const std::optional<Estimate>& estimate) const {
   if (!estimate) return {};
-  const std::string low = cell_of(column, estimate->low);
-  const std::string high = cell_of(column, estimate->high);
-  return format("<div><b>{} {}</b><span>{}</span><em>{}</em></div>", cell_of(column, estimate->value), column.title,
+  const std::string low = in_form(estimate->low, form);
+  const std::string high = in_form(estimate->high, form);
+  return format("<div><b>{} {}</b><span>{}</span><em>{}</em></div>", in_form(estimate->value, form), unit,
                 escaped(what), low == high ? "" : format("95 % interval {} to {}", low, high));
 }
 
 std::string Page::key_figures(Regime regime) const {
-  constexpr Column kSeconds{"s", "", mean_wait};
-  constexpr Column kTimes{"×", "", mean_wait};
-  constexpr Column kBound{"", "", mean_wait, Better::lower, Digits::thousandths};
   const std::string& us = contents_.subject;
-  const auto against = [&](const char* rival, const char* what, Figure figure) {
-    return us == rival ? std::string() : key(what, summary_->ratio(regime, us, rival, figure), kTimes);
+  const auto mean = [&](const char* what, const char* unit, Form form, Figure figure) {
+    return key(what, unit, form, summary_->geometric_mean(regime, us, figure));
   };
-  return format(
-      R"(<div class="keys">{}{}{}{}{}{}</div>)",
-      key("mean wait of a job", summary_->geometric_mean(regime, us, mean_wait), kSeconds),
-      against("swarmui", "swarmui's mean wait", mean_wait), against("swarmui", "swarmui's p99 wait", p99_wait),
-      against("v18", "v18's foreground loads", foreground_loads),
-      key("time in the system over its lower bound", summary_->geometric_mean(regime, us, flow_over_bound), kBound),
-      key("makespan over its lower bound", summary_->geometric_mean(regime, us, makespan_over_bound), kBound));
+  const auto against = [&](const char* rival, const char* what, Figure figure) {
+    return us == rival ? std::string() : key(what, "×", Form::number, summary_->ratio(regime, us, rival, figure));
+  };
+  return R"(<div class="keys">)" + mean("mean wait of a job", "s", Form::number, mean_wait) +
+         against("swarmui", "swarmui's mean wait", mean_wait) + against("swarmui", "swarmui's p99 wait", p99_wait) +
+         against("v18", "v18's foreground loads", foreground_loads) +
+         mean("time in the system over its lower bound", "", Form::thousandths, flow_over_bound) +
+         mean("makespan over its lower bound", "", Form::thousandths, makespan_over_bound) + "</div>";
 }
 
 std::string Page::verdict(Regime regime) const {
-  const auto& contenders = contents_.study->plan.contenders;
-  std::set<std::string> policies;
-  for (const Contender& contender : contenders) policies.insert(contender.policy);
-  if (policies.size() < 2 || !summary_->geometric_mean(regime, contents_.subject, mean_wait)) return {};
+  if (!has_rivals(*contents_.study, contents_.subject)) return {};
   const auto found = shortfalls(*contents_.study, *summary_, regime, contents_.subject);
   const std::string limits =
       format("mean wait {:.2f}x, p99 {:.2f}x of the best rival's", kMeanWaitLimit, kP99WaitLimit);
@@ -280,11 +221,11 @@ std::string Page::verdict(Regime regime) const {
 }
 
 std::string Page::means_table(Regime regime) const {
-  std::vector<const Column*> columns;
-  for (const Column& column : kColumns) {
-    if (column.scale == 1.0) columns.push_back(&column);
+  std::vector<const FigureColumn*> columns;
+  for (const FigureColumn& column : figure_columns()) {
+    if (column.form != Form::percent) columns.push_back(&column);
   }
-  return table(columns, [&](const std::string& label, const Column& column) -> std::optional<double> {
+  return table(columns, [&](const std::string& label, const FigureColumn& column) -> std::optional<double> {
     const auto estimate = summary_->geometric_mean(regime, label, column.figure);
     return estimate ? std::optional(estimate->value) : std::nullopt;
   });
@@ -337,9 +278,9 @@ const Row* Page::first_row(Regime regime, const std::string& trace, const std::s
 }
 
 std::string Page::trace_table(Regime regime, const std::string& trace) const {
-  std::vector<const Column*> columns;
-  for (const Column& column : kColumns) columns.push_back(&column);
-  return table(columns, [&](const std::string& label, const Column& column) {
+  std::vector<const FigureColumn*> columns;
+  for (const FigureColumn& column : figure_columns()) columns.push_back(&column);
+  return table(columns, [&](const std::string& label, const FigureColumn& column) {
     return summary_->mean(regime, trace, label, column.figure);
   });
 }
@@ -401,7 +342,7 @@ std::string Page::trace_section(Regime regime, const std::string& trace) const {
 
 std::string Page::notes() const {
   std::string html = R"(<h2>What the columns mean</h2><div class="card"><dl>)";
-  for (const Column& column : kColumns) {
+  for (const FigureColumn& column : figure_columns()) {
     html += format("<dt>{}</dt><dd>{}</dd>", escaped(column.title), escaped(column.meaning));
   }
   html += "</dl></div>";

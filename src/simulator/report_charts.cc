@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "base/format.h"
+#include "simulator/figures.h"
 #include "simulator/report.h"
-#include "simulator/table.h"
 
 namespace pixelfleet::simulator {
 namespace {

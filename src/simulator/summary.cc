@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "simulator/figures.h"
 
 namespace pixelfleet::simulator {
 namespace {
@@ -53,9 +54,6 @@ Estimate estimate_of(std::vector<double> logs) {
   estimate.high = std::exp(percentile(logs, 0.975));
   return estimate;
 }
-
-double mean_wait(const Metrics& metrics) { return metrics.mean_wait_s; }
-double p99_wait(const Metrics& metrics) { return metrics.p99_wait_s; }
 
 // Contenders of another policy than the subject's: its own variants are no rivals.
 std::vector<std::string> rivals_of(const StudyPlan& plan, const std::string& subject) {
@@ -165,14 +163,23 @@ std::optional<Estimate> Summary::ratio(Regime regime, const std::string& contend
   return estimate_of(std::move(*ours));
 }
 
+bool has_rivals(const Study& study, const std::string& subject) { return !rivals_of(study.plan, subject).empty(); }
+
 std::vector<Shortfall> shortfalls(const Study& study, const Summary& summary, Regime regime,
                                   const std::string& subject) {
   const std::vector<std::string> rivals = rivals_of(study.plan, subject);
   std::vector<Shortfall> found;
+  if (rivals.empty()) return found;
   for (const std::string& trace : study.plan.traces) {
     const auto ours = waits_of(summary, regime, trace, {subject});
     const auto theirs = waits_of(summary, regime, trace, rivals);
-    if (!ours.empty() && !theirs.empty()) add_shortfalls(found, trace, ours.front(), theirs);
+    if (ours.empty()) {
+      Shortfall& failed = found.emplace_back();
+      failed.trace = trace;
+      failed.what = Shortfall::What::failed;
+    } else if (!theirs.empty()) {
+      add_shortfalls(found, trace, ours.front(), theirs);
+    }
   }
   return found;
 }

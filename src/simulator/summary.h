@@ -58,7 +58,8 @@ class Summary {
 struct Shortfall {
   std::string trace;
   // dominated: the rival is better in both, be it by little; the waits given are the means.
-  enum class What { mean_wait, p99_wait, dominated } what = What::mean_wait;
+  // failed: a run of the subject did; there are no figures.
+  enum class What { mean_wait, p99_wait, dominated, failed } what = What::mean_wait;
   std::string rival;  // the best one in what is compared
   double ours_s = 0.0;
   double theirs_s = 0.0;
@@ -68,7 +69,10 @@ struct Shortfall {
 inline constexpr double kMeanWaitLimit = 1.03;
 inline constexpr double kP99WaitLimit = 1.10;
 
-// Every trace of the study against the rivals in it. Empty too when the subject or all rivals are missing.
+// Whether the study has the subject and some other policy.
+bool has_rivals(const Study& study, const std::string& subject);
+
+// Every trace of the study against the rivals in it.
 std::vector<Shortfall> shortfalls(const Study& study, const Summary& summary, Regime regime,
                                   const std::string& subject);
 

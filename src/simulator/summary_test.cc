@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "simulator/figures.h"
 #include "simulator/table.h"
 
 namespace pixelfleet::simulator {
@@ -11,8 +12,6 @@ namespace {
 
 using testing::ElementsAre;
 using What = Shortfall::What;
-
-double mean_wait(const Metrics& metrics) { return metrics.mean_wait_s; }
 
 // A study of rows given by hand.
 class HandMade {
@@ -114,6 +113,16 @@ TEST(Shortfalls, CompareWithTheBestRivalOfEachFigure) {
   EXPECT_EQ(found[2].trace, "T3");
   EXPECT_EQ(found[2].what, What::dominated);
   EXPECT_EQ(found[2].rival, "swarmui");
+}
+
+TEST(Shortfalls, AFailedRunIsOne) {
+  HandMade made({"T1"}, {"amp", "sjf"}, {1});
+  made.waits("T1", "amp", {10.0}, 100.0);
+  made.waits("T1", "sjf", {30.0}, 300.0);
+  made.study.rows[0].error = Error{ErrorCode::internal, "left job 1 behind"};
+  const auto found = shortfalls(made.study, Summary(made.study), Regime::slow, "amp");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(shortfall_text(found[0]), "T1: a run failed");
 }
 
 TEST(Shortfalls, AVariantOfTheSubjectIsNoRival) {

@@ -8,50 +8,10 @@
 
 #include "base/check.h"
 #include "base/format.h"
+#include "simulator/figures.h"
 
 namespace pixelfleet::simulator {
 namespace {
-
-enum class Digits { three, thousandths, none };
-
-struct Column {
-  const char* title;
-  Figure figure;
-  Digits digits = Digits::three;
-  double scale = 1.0;
-};
-
-std::string cell_text(const Column& column, double value) {
-  switch (column.digits) {
-    case Digits::none: return format("{:.0f}", value);
-    case Digits::thousandths: return format("{:.3f}", value);
-    case Digits::three: break;
-  }
-  return short_number(value * column.scale);
-}
-
-constexpr Column kColumns[] = {
-    {"mean s", [](const Metrics& m) { return m.mean_wait_s; }},
-    {"p50 s", [](const Metrics& m) { return m.p50_wait_s; }},
-    {"p95 s", [](const Metrics& m) { return m.p95_wait_s; }},
-    {"p99 s", [](const Metrics& m) { return m.p99_wait_s; }},
-    {"max s", [](const Metrics& m) { return m.max_wait_s; }},
-    {"loads", [](const Metrics& m) { return static_cast<double>(m.loads); }, Digits::none},
-    {"fg", [](const Metrics& m) { return static_cast<double>(m.foreground_loads); }, Digits::none},
-    {"fg s", [](const Metrics& m) { return m.foreground_load_s; }, Digits::none},
-    {"mk/bd", [](const Metrics& m) { return m.makespan_over_bound; }, Digits::thousandths},
-    {"flow/bd", [](const Metrics& m) { return m.flow_over_bound; }},
-    {"run%", [](const Metrics& m) { return m.utilisation.run; }, Digits::three, 100.0},
-    {"load%", [](const Metrics& m) { return m.utilisation.load; }, Digits::three, 100.0},
-    {"idle+q%", [](const Metrics& m) { return m.utilisation.idle_with_queue; }, Digits::three, 100.0},
-    {"Jain", [](const Metrics& m) { return m.fairness.jain; }},
-    {"us", [](const Metrics& m) { return m.decision_us_mean; }},
-    {"us p99", [](const Metrics& m) { return m.decision_us_p99; }},
-};
-
-double mean_wait(const Metrics& m) { return m.mean_wait_s; }
-double p99_wait(const Metrics& m) { return m.p99_wait_s; }
-double foreground_loads(const Metrics& m) { return m.foreground_loads; }
 
 // Against whom, and in what.
 struct RatioColumn {
@@ -89,17 +49,24 @@ std::string seeds_text(const std::vector<std::uint64_t>& seeds) {
   return format("seed{} {}", seeds.size() == 1 ? "" : "s", join(seeds, ", "));
 }
 
+std::vector<FigureColumn> columns_of_tables() {
+  std::vector<FigureColumn> columns = figure_columns();
+  std::erase_if(columns, [](const FigureColumn& one) { return one.where == FigureColumn::Where::report_only; });
+  return columns;
+}
+
 std::string trace_table(const Study& study, const Summary& summary, Regime regime, const std::string& trace) {
   const auto ratios = ratios_of(study);
+  const auto columns = columns_of_tables();
   std::vector<std::string> header = {"policy"};
-  for (const Column& column : kColumns) header.push_back(column.title);
+  for (const FigureColumn& column : columns) header.push_back(column.title);
   for (const RatioColumn& column : ratios) header.push_back(column.title);
   TextTable table(header);
   for (const Contender& contender : study.plan.contenders) {
     std::vector<std::string> row = {contender.label};
-    for (const Column& column : kColumns) {
+    for (const FigureColumn& column : columns) {
       const auto value = summary.mean(regime, trace, contender.label, column.figure);
-      row.push_back(value ? cell_text(column, *value) : "failed");
+      row.push_back(value ? in_form(*value, column.form) : "failed");
     }
     for (const RatioColumn& column : ratios) {
       const auto ours = summary.mean(regime, trace, contender.label, column.figure);
@@ -113,19 +80,18 @@ std::string trace_table(const Study& study, const Summary& summary, Regime regim
 
 std::string means_table(const Study& study, const Summary& summary, Regime regime) {
   const auto ratios = ratios_of(study);
+  auto columns = columns_of_tables();
+  std::erase_if(columns, [](const FigureColumn& one) { return one.form == Form::percent; });
   std::vector<std::string> header = {"policy"};
-  for (const Column& column : kColumns) {
-    if (column.scale == 1.0) header.push_back(column.title);
-  }
+  for (const FigureColumn& column : columns) header.push_back(column.title);
   for (const RatioColumn& column : ratios) header.push_back(column.title);
   TextTable table(header);
   for (const Contender& contender : study.plan.contenders) {
     std::vector<std::string> row = {contender.label};
-    for (const Column& column : kColumns) {
-      if (column.scale != 1.0) continue;
+    for (const FigureColumn& column : columns) {
       const auto estimate = summary.geometric_mean(regime, contender.label, column.figure);
-      const bool wait = column.figure == kColumns[0].figure || column.figure == kColumns[3].figure;
-      row.push_back(!estimate ? "-" : wait ? with_interval(*estimate) : cell_text(column, estimate->value));
+      const bool wait = column.figure == mean_wait || column.figure == p99_wait;
+      row.push_back(!estimate ? "-" : wait ? with_interval(*estimate) : in_form(estimate->value, column.form));
     }
     for (const RatioColumn& column : ratios) {
       const auto estimate = summary.ratio(regime, contender.label, column.other, column.figure);
@@ -151,12 +117,7 @@ std::string failures_text(const Study& study) {
 }
 
 std::string verdict_text(const Study& study, const Summary& summary, Regime regime, const std::string& subject) {
-  const auto& contenders = study.plan.contenders;
-  std::set<std::string> policies;
-  for (const Contender& contender : contenders) policies.insert(contender.policy);
-  const bool present =
-      std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) { return c.label == subject; });
-  if (!present || policies.size() < 2) return {};
+  if (!has_rivals(study, subject)) return {};
   const auto found = shortfalls(study, summary, regime, subject);
   if (found.empty()) {
     return format(
@@ -205,15 +166,8 @@ std::string TextTable::text() const {
   return text;
 }
 
-std::string short_number(double value) {
-  const double size = std::abs(value);
-  if (size >= 99.95) return format("{:.0f}", value);
-  if (size >= 9.995) return format("{:.1f}", value);
-  if (size >= 0.9995 || size == 0.0) return format("{:.2f}", value);
-  return format("{:.3f}", value);
-}
-
 std::string shortfall_text(const Shortfall& shortfall) {
+  if (shortfall.what == Shortfall::What::failed) return shortfall.trace + ": a run failed";
   if (shortfall.what == Shortfall::What::dominated) {
     return format("{}: {} is better in both mean and p99 wait (mean {} s against {} s)", shortfall.trace,
                   shortfall.rival, short_number(shortfall.theirs_s), short_number(shortfall.ours_s));

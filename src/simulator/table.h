@@ -23,9 +23,6 @@ class TextTable {
   LastColumn last_;
 };
 
-// Three significant digits, but no exponent: 0.0123, 1.23, 12.3, 123, 12345.
-std::string short_number(double value);
-
 // For each regime: a table a trace, the geometric means with ratios to swarmui and v18, and the subject's shortfalls.
 std::string study_text(const Study& study, const Summary& summary, const std::string& subject);
 
