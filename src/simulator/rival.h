@@ -25,7 +25,7 @@ class FleetView {
   virtual const std::vector<int>& residents(int gpu) const = 0;  // models, least recently used first
   virtual std::optional<int> model_loading(int gpu) const = 0;
   virtual std::optional<int> job_running(int gpu) const = 0;
-  virtual double predicted_free_s(int gpu) const = 0;  // end of what it does; now when idle
+  virtual double predicted_free_s(int gpu) const = 0;  // end of what it does, as its steps tell; now when idle
   virtual double idle_since_s(int gpu) const = 0;      // when its last operation ended; 0 at first
   virtual double memory_bytes(int gpu) const = 0;
 
