@@ -86,8 +86,8 @@ std::string ablation_text(const Study& study, const Summary& summary) {
     table.add(std::move(row));
   }
   return format(
-      "ablation: geometric means of {}; slow loads, the last column fast ones; change against amp as it is\n{}",
-      join(summary.headline_traces(), ", "), table.text());
+      "ablation: geometric means of {}; slow loads, the last column fast ones; change against amp as it is\n{}{}",
+      join(summary.headline_traces(), ", "), table.text(), failures_text(study));
 }
 
 }  // namespace pixelfleet::simulator

@@ -347,13 +347,11 @@ std::string Page::notes() const {
   }
   html += "</dl></div>";
   if (contents_.study == nullptr) return html;
-  for (const SkippedTrace& skipped : contents_.study->skipped)
-    html += format("<p class=note>{}</p>", escaped(skipped.why));
-  for (const Row& row : contents_.study->rows) {
-    if (!row.error) continue;
-    html += format("<p class=note>Failed: {} on {}, seed {}: {}</p>", escaped(row.contender), escaped(row.trace),
-                   row.seed, escaped(row.error->message));
+  for (const SkippedTrace& skipped : contents_.study->skipped) {
+    html += format(R"(<p class="note">{}</p>)", escaped(skipped.why));
   }
+  const std::string failures = failures_text(*contents_.study);
+  if (!failures.empty()) html += format("<pre>{}</pre>", escaped(failures));
   return html;
 }
 

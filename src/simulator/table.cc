@@ -102,20 +102,6 @@ std::string means_table(const Study& study, const Summary& summary, Regime regim
   return table.text();
 }
 
-// Contenders that failed on a trace for one reason share a line.
-std::string failures_text(const Study& study) {
-  std::map<std::tuple<std::string, Regime, std::string>, std::set<std::string>> who;
-  for (const Row& row : study.rows) {
-    if (row.error) who[{row.trace, row.regime, row.error->message}].insert(row.contender);
-  }
-  std::string text;
-  for (const auto& [where, contenders] : who) {
-    const auto& [trace, regime, message] = where;
-    text += format("failed: {} on {}, {} loads: {}\n", join(contenders, ", "), trace, name(regime), message);
-  }
-  return text;
-}
-
 std::string verdict_text(const Study& study, const Summary& summary, Regime regime, const std::string& subject) {
   if (!has_rivals(study, subject)) return {};
   const auto found = shortfalls(study, summary, regime, subject);
@@ -162,6 +148,19 @@ std::string TextTable::text() const {
     }
     text.erase(text.find_last_not_of(' ') + 1);
     text += '\n';
+  }
+  return text;
+}
+
+std::string failures_text(const Study& study) {
+  std::map<std::tuple<std::string, Regime, std::string>, std::set<std::string>> who;
+  for (const Row& row : study.rows) {
+    if (row.error) who[{row.trace, row.regime, row.error->message}].insert(row.contender);
+  }
+  std::string text;
+  for (const auto& [where, contenders] : who) {
+    const auto& [trace, regime, message] = where;
+    text += format("failed: {} on {}, {} loads: {}\n", join(contenders, ", "), trace, name(regime), message);
   }
   return text;
 }

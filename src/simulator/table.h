@@ -28,6 +28,9 @@ std::string study_text(const Study& study, const Summary& summary, const std::st
 
 std::string sweep_text(const std::vector<LoadCurve>& curves, double limit_s);
 
+// A line for each trace and reason, with the contenders it befell; empty when all runs ended.
+std::string failures_text(const Study& study);
+
 // One line for each shortfall, such as "T6: p99 wait 75 s, swarmui 60 s: 1.25x, acceptable 1.10x".
 std::string shortfall_text(const Shortfall& shortfall);
 
