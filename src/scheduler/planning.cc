@@ -19,7 +19,11 @@ constexpr double kRateSeconds = 900.0;
 
 double to_seconds(Instant instant) { return static_cast<double>(instant.time_since_epoch().count()) * 1e-6; }
 
-Duration from_seconds(double seconds) { return Duration{static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e6)}; }
+Duration from_seconds(double seconds) { return Duration{static_cast<std::int64_t>(std::min(1e9, seconds) * 1e6)}; }
+
+Instant to_instant(double seconds) {
+  return Instant{Duration{static_cast<std::int64_t>(std::min(1e12, seconds) * 1e6)}};
+}
 
 int intern(std::map<std::string, int>& names, const std::string& name) {
   return names.emplace(name, static_cast<int>(names.size())).first->second;
@@ -367,7 +371,7 @@ std::optional<Instant> Scheduler::State::next_guard() {
   if (!any || planning.board.wanted.empty()) return std::nullopt;
   const double at = Amp(planning.board).next_guard();
   if (at >= kNever) return std::nullopt;
-  return std::max(now + std::chrono::milliseconds{1}, Instant{from_seconds(at)} + std::chrono::milliseconds{1});
+  return std::max(now + std::chrono::milliseconds{1}, to_instant(at) + std::chrono::milliseconds{1});
 }
 
 }  // namespace pixelfleet::scheduler
