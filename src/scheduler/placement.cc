@@ -54,7 +54,9 @@ void Scheduler::State::place() {
       }
       queue.drop_empty_lanes();
     } else {
-      place(jobs.at(*queue.first()));
+      while (queue.size() > 0 && any_idle() && loads_ended == LoadsEnded::none) {
+        if (place(jobs.at(*queue.first())) != Placed::chunk) break;
+      }
     }
     if (loads_ended == LoadsEnded::none) return;
     // A gpu became idle on the way: from the first job again, or a later one would find it before an earlier one.

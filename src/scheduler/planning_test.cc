@@ -21,5 +21,26 @@ TEST(Guard, AnIdleGpuIsWokenWhenTheFirstWaitingJobWillBeOverdue) {
   EXPECT_THAT(rig.submit(1, "a"), ElementsAre("StartWorker 1 gpu-0 a", "WakeAt 1800000060001000"));
 }
 
+TEST(Fifo, OneEventMayStartAJobOnEachGpu) {
+  Policy policy = amp();
+  policy.algorithm = Algorithm::fifo;
+  Rig rig(policy);
+  rig.gpu(0);
+  rig.gpu(1);
+  rig.model("a");
+  rig.submit(1, "a");
+  rig.submit(2, "a");
+  rig.ready(1);
+  rig.ready(2);
+  rig.finish(1, 1);
+  rig.finish(2, 2);
+  rig.give(QueuePaused{});
+  rig.submit(3, "a");
+  rig.submit(4, "a");
+  EXPECT_THAT(rig.give(QueueResumed{}), ElementsAre("SetJobState 3 queued", "SetJobState 4 queued",
+                                                    "SetJobState 3 running", "StartChunk 3 worker 1 job 3 [0]",
+                                                    "SetJobState 4 running", "StartChunk 4 worker 2 job 4 [0]"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
