@@ -15,6 +15,7 @@ void Scheduler::State::on(const PolicyChanged& event) {
   select_gpus();
   tidy_up_all();
   settle_all();
+  keep_within_host_memory();
 }
 
 void Scheduler::State::on(const GpuArrived& event) {
@@ -55,6 +56,8 @@ void Scheduler::State::on(const ModelKnown& event) {
   const auto known = models.find(event.model.key);
   if (known != models.end() && known->second == event.model) return;
   ++planning.machine;
+  const bool other_file = known != models.end() && known->second.file_bytes != event.model.file_bytes;
+  if (other_file && is_staged(event.model.key)) unstage(event.model.key);
   models[event.model.key] = event.model;
   for (auto& [id, worker] : workers) {
     if (worker.model == event.model.key) worker.model_facts = Worker::Facts::outdated;
@@ -62,11 +65,13 @@ void Scheduler::State::on(const ModelKnown& event) {
   forget_back_offs_of(event.model.key);
   tidy_up_all();
   settle_all();
+  keep_within_host_memory();
 }
 
 void Scheduler::State::on(const ModelForgotten& event) {
   if (models.erase(event.model) == 0) return;
   ++planning.machine;
+  if (is_staged(event.model)) unstage(event.model);
   forget_back_offs_of(event.model);
   tidy_up_all();
   settle_all();

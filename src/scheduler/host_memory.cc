@@ -33,9 +33,9 @@ double Scheduler::State::host_value(int model) const {
 
 void Scheduler::State::on(const ModelStaged& event) {
   if (planning.staging == event.model) planning.staging.reset();
-  if (!models.contains(event.model) || policy.host_memory_bytes == 0) return;
   planning.staged.insert(event.model);
   planning.stale.insert(event.model);
+  if (!models.contains(event.model)) return unstage(event.model);  // forgotten while it was read
   keep_within_host_memory();
 }
 
@@ -46,13 +46,17 @@ void Scheduler::State::on(const ModelUnstaged& event) {
 }
 
 void Scheduler::State::keep_within_host_memory() {
+  const auto file_bytes = [this](const ModelKey& key) {
+    const auto model = models.find(key);
+    return model == models.end() ? 0.0 : static_cast<double>(model->second.file_bytes);
+  };
   for (;;) {
-    double bytes = planning.staging ? bytes_of(planning, *planning.staging) : 0.0;
+    double bytes = planning.staging ? file_bytes(*planning.staging) : 0.0;
     const ModelKey* least = nullptr;
     double least_value = kNever;
     for (const ModelKey& key : planning.staged) {
       const int model = model_index(key);
-      bytes += planning.board.model(model).file_bytes;
+      bytes += file_bytes(key);
       const double value = host_value(model);
       if (value < least_value) {
         least_value = value;
