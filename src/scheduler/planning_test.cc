@@ -6,6 +6,7 @@
 namespace pixelfleet::scheduler {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 
 Policy amp() {
@@ -40,6 +41,21 @@ TEST(Fifo, OneEventMayStartAJobOnEachGpu) {
   EXPECT_THAT(rig.give(QueueResumed{}), ElementsAre("SetJobState 3 queued", "SetJobState 4 queued",
                                                     "SetJobState 3 running", "StartChunk 3 worker 1 job 3 [0]",
                                                     "SetJobState 4 running", "StartChunk 4 worker 2 job 4 [0]"));
+}
+
+TEST(Board, SeesEachPictureThatWasRejectedWhileTheRestIsMade) {
+  Rig rig(amp());
+  rig.gpu(0);
+  rig.model("a");
+  rig.submit(1, "a", {0, 1, 2});
+  rig.ready(1);
+  for (const int index : {0, 1}) {
+    rig.made(1, index);
+    rig.give(ImageRejected{JobId{1}, index});
+  }
+  rig.made(1, 2);
+  rig.submit(2, "a", {0, 1, 2, 3, 4});
+  EXPECT_THAT(rig.ended(1), Contains("StartChunk 2 worker 1 job 1 [0 1]"));
 }
 
 }  // namespace
