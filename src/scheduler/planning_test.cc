@@ -54,7 +54,6 @@ TEST(Board, SeesEachPictureThatWasRejectedWhileTheRestIsMade) {
     rig.give(ImageRejected{JobId{1}, index});
   }
   rig.made(1, 2);
-  rig.submit(2, "a", {0, 1, 2, 3, 4});
   EXPECT_THAT(rig.ended(1), Contains("StartChunk 2 worker 1 job 1 [0 1]"));
 }
 
