@@ -1,6 +1,6 @@
 #include "simulator/run.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "base/format.h"
 #include "simulator/machine.h"
@@ -14,28 +14,31 @@ namespace {
 
 constexpr std::string_view kProduction = "amp";
 
-// What no policy could help.
-Result<> check_runnable(const Trace& trace, const Machine& machine) {
+Result<> check_failures(const Trace& trace, const Machine& machine) {
+  const Failures& failures = trace.failures;
+  if (failures.lost_gpu < 0) return {};
+  if (failures.lost_gpu < machine.gpu_count() && failures.lost_from_s < failures.lost_until_s) return {};
+  return fail(
+      ErrorCode::invalid_argument,
+      format("gpu {} is to be lost from {} s until {} s; it must be one of 0 to {}, and come back after it went",
+             failures.lost_gpu, failures.lost_from_s, failures.lost_until_s, machine.gpu_count() - 1));
+}
+
+// A gpu that will be lost counts for nothing: while it is away, production refuses jobs that fit nowhere else.
+Result<> check_jobs(const Trace& trace, const Machine& machine) {
   for (std::size_t i = 0; i < trace.jobs.size(); ++i) {
     const int model = trace.jobs[i].model;
     bool fits = false;
-    for (int gpu = 0; gpu < machine.gpu_count(); ++gpu) fits = fits || machine.fits(model, gpu);
+    for (int gpu = 0; gpu < machine.gpu_count(); ++gpu) {
+      fits = fits || (gpu != trace.failures.lost_gpu && machine.fits(model, gpu));
+    }
     if (fits) continue;
+    const double bytes = machine.weight_bytes(model) + machine.workspace_bytes(model) + machine.worker_overhead_bytes();
     return fail(
         ErrorCode::invalid_argument,
-        format("trace {}: job {} wants model {}, which needs {:.1f} GB of gpu memory; no gpu of the trace has as "
-               "much. Add a larger gpu or leave the model out.",
-               trace.name, i, model,
-               (machine.weight_bytes(model) + machine.workspace_bytes(model) + machine.worker_overhead_bytes()) / 1e9));
-  }
-  const Failures& failures = trace.failures;
-  if (failures.lost_gpu < 0) return {};
-  if (failures.lost_gpu >= machine.gpu_count() || failures.lost_until_s <= failures.lost_from_s) {
-    return fail(
-        ErrorCode::invalid_argument,
-        format("trace {}: gpu {} is to be lost from {} s until {} s; it must be one of 0 to {}, and come back "
-               "after it went",
-               trace.name, failures.lost_gpu, failures.lost_from_s, failures.lost_until_s, machine.gpu_count() - 1));
+        format("job {} wants model {}, which needs {:.1f} GB of gpu memory; no gpu that stays has as much. Add a "
+               "larger gpu or leave the model out.",
+               i, model, bytes / 1e9));
   }
   return {};
 }
@@ -48,6 +51,15 @@ Result<RunRecord> drive(const RunOptions& options, World& world) {
                 format("no policy \"{}\" is known; allowed are {}", options.policy, join(policy_names(), ", ")));
   }
   return RivalDriver(world, *rival).drive();
+}
+
+Result<RunRecord> run_unnamed(const Trace& trace, const RunOptions& options) {
+  const auto machine = Machine::make(trace.machine, trace.models, options.regime, options.capabilities);
+  if (!machine) return fail(machine.error());
+  if (auto failures = check_failures(trace, *machine); !failures) return fail(failures.error());
+  if (auto jobs = check_jobs(trace, *machine); !jobs) return fail(jobs.error());
+  World world(trace, *machine, Noise(options.noise_seed, options.regime));
+  return drive(options, world);
 }
 
 }  // namespace
@@ -81,17 +93,11 @@ const std::vector<std::string>& policy_names() {
 }
 
 Result<RunRecord> run(const Trace& trace, const RunOptions& options) {
-  auto machine = Machine::make(trace.machine, trace.models, options.regime, options.capabilities);
-  if (!machine) return fail(machine.error());
-  if (auto runnable = check_runnable(trace, *machine); !runnable) return fail(runnable.error());
-  World world(trace, *machine, Noise(options.noise_seed, options.regime));
-  auto record = drive(options, world);
-  if (!record) {
-    Error error = record.error();
-    error.message = format("trace {}, policy {}: {}", trace.name, options.policy, error.message);
-    return fail(std::move(error));
-  }
-  return record;
+  auto record = run_unnamed(trace, options);
+  if (record) return record;
+  Error error = record.error();
+  error.message = format("trace {}, policy {}: {}", trace.name, options.policy, error.message);
+  return fail(std::move(error));
 }
 
 }  // namespace pixelfleet::simulator

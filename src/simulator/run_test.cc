@@ -106,6 +106,14 @@ TEST(Run, RefusesAJobThatFitsNoGpu) {
   EXPECT_THAT(record.error().message, HasSubstr("job 1 wants model 3, which needs 21.0 GB"));
 }
 
+TEST(Run, RefusesAJobThatFitsOnlyTheGpuThatWillBeLost) {
+  Trace trace = small_trace({"4090-24", "V100-16"});
+  add_job(trace, 0.0, 3);
+  EXPECT_TRUE(run(trace, {}).has_value());
+  trace.failures = {0.0, 0, 5.0, 6.0};
+  EXPECT_FALSE(run(trace, {}).has_value());
+}
+
 TEST(Run, RefusesToLoseAGpuThatIsNotThere) {
   Trace trace = small_trace({"4090-24"});
   trace.failures = {0.0, 1, 5.0, 6.0};
