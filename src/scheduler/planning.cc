@@ -260,7 +260,8 @@ void Scheduler::State::sync_board() {
       queue.touch(key);
     }
   }
-  if (queue.any_moved()) {
+  // What moved jobs keep others from changes with every job; also when the last of them has just left.
+  if (std::exchange(planning.any_moved, queue.any_moved()) || planning.any_moved) {
     for (const int model : board.wanted) queue.touch(planning.model_keys[static_cast<std::size_t>(model)]);
   }
   board.gpus.resize(selected.size());

@@ -57,5 +57,22 @@ TEST(Board, SeesEachPictureThatWasRejectedWhileTheRestIsMade) {
   EXPECT_THAT(rig.ended(1), Contains("StartChunk 2 worker 1 job 1 [0 1]"));
 }
 
+TEST(Board, LetsOthersStartOnceTheLastMovedJobHas) {
+  Rig rig(amp());
+  rig.gpu(0, 24);
+  rig.model("a", 8);
+  rig.model("b", 8);
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.submit(2, "b");  // loads beside the run
+  rig.ready(2);
+  rig.submit(3, "a");
+  rig.give(JobMoved{JobId{3}, JobId{2}});
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), ElementsAre("SetJobState 3 running", "StartChunk 2 worker 1 job 3 [0]"));
+  rig.made(2, 0);
+  EXPECT_THAT(rig.ended(2), ElementsAre("SetJobState 2 running", "StartChunk 3 worker 2 job 2 [0]"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

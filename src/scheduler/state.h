@@ -154,6 +154,7 @@ struct Planning {
   std::vector<Pace> paces;
   std::uint64_t machine = 1;        // changes with gpus, models and policy
   std::uint64_t board_machine = 0;  // that the board is made from
+  bool any_moved = false;           // of the queue that it is made from
 
   std::set<ModelKey> stale;  // models whose facts on the board are to be made again
 
