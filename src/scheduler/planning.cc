@@ -220,7 +220,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
     if (worker.phase == WorkerPhase::starting) {
       gpu.loading = model;
       gpu.load_end = to_seconds(worker.expected_end);
-      gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
+      gpu.load_blocks = worker.blocks == Worker::Blocks::yes || policy.load_beside_run == LoadBesideRun::no;
       gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;

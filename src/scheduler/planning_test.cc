@@ -8,6 +8,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 Policy amp() {
   return {.multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::amp};
@@ -72,6 +73,23 @@ TEST(Board, LetsOthersStartOnceTheLastMovedJobHas) {
   EXPECT_THAT(rig.ended(1), ElementsAre("SetJobState 3 running", "StartChunk 2 worker 1 job 3 [0]"));
   rig.made(2, 0);
   EXPECT_THAT(rig.ended(2), ElementsAre("SetJobState 2 running", "StartChunk 3 worker 2 job 2 [0]"));
+}
+
+TEST(Board, NothingRunsBesideALoadAnyMoreOnceThePolicySaysSo) {
+  Rig rig(amp());
+  rig.gpu(0, 24);
+  rig.model("a", 8);
+  rig.model("b", 8);
+  rig.submit(1, "a");
+  rig.ready(1);
+  EXPECT_THAT(rig.submit(2, "b"), ElementsAre("StartWorker 2 gpu-0 b"));  // beside the run
+  rig.submit(3, "a");
+  Policy policy = amp();
+  policy.load_beside_run = LoadBesideRun::no;
+  rig.give(PolicyChanged{policy});
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), ElementsAre());
+  EXPECT_THAT(rig.ready(2), Contains(StartsWith("StartChunk 2")));
 }
 
 }  // namespace
