@@ -12,6 +12,8 @@ constexpr double kPriorWeight = 2.0;  // a parent counts as so many observations
 constexpr double kSlowestGain = 0.1;  // old observations fade: a machine may change
 constexpr double kMostSeconds = 1e6;  // estimates are finite, whatever the facts say
 constexpr double kLeastSeconds = 1e-3;
+constexpr double kMostLogRatio = 10.0;  // remembered; a factor of 22000
+constexpr double kMostCount = 1e6;
 
 bool contains_ignoring_case(const std::string& text, const std::string& part) {
   const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); };
@@ -88,8 +90,11 @@ std::optional<CostRecord> CostModel::learn(const Key& key, const Key& parent, do
   return CostRecord{std::get<0>(key), std::get<1>(key), std::get<2>(key), mean.log_ratio, mean.count};
 }
 
-void CostModel::remember(const CostRecord& record) {
-  if (!std::isfinite(record.log_ratio) || !(record.count > 0.0)) return;
+void CostModel::remember(const CostRecord& stored) {
+  if (!std::isfinite(stored.log_ratio) || !(stored.count > 0.0)) return;
+  CostRecord record = stored;
+  record.log_ratio = std::clamp(record.log_ratio, -kMostLogRatio, kMostLogRatio);
+  record.count = std::min(record.count, kMostCount);
   means_[{record.kind, record.subject, record.gpu_type}] = {record.log_ratio, record.count};
   // The parent of a run is the part before the sampler; of a load the gpu type alone.
   const std::string parent =

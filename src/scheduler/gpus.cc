@@ -11,6 +11,8 @@ namespace pixelfleet::scheduler {
 void Scheduler::State::on(const PolicyChanged& event) {
   policy = event.policy;
   policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxBoardGpus);
+  if (!(policy.disk_bytes_per_second > 0.0)) policy.disk_bytes_per_second = Policy{}.disk_bytes_per_second;  // NaN too
+  policy.disk_bytes_per_second = std::clamp(policy.disk_bytes_per_second, 1e6, 1e12);
   ++planning.machine;
   select_gpus();
   tidy_up_all();

@@ -1,10 +1,13 @@
 // What durations teach the cost model, and what progress says of the one under way.
+#include <algorithm>
+
 #include "scheduler/state.h"
 
 namespace pixelfleet::scheduler {
 namespace {
 
 constexpr double kTellsSomething = 0.02;  // a chunk less far than this says nothing of its end
+constexpr double kMostSeconds = 1e6;      // that a run is expected to take
 
 }  // namespace
 
@@ -29,7 +32,7 @@ void Scheduler::State::expect_run(Worker& worker, OpenJob& job, int images) {
   const CostPrior& prior = CostModel::prior_for(model->second, slot.gpu.name);
   worker.prior_seconds = CostModel::prior_run_seconds(prior.run, job.shape, images);
   const double expected = worker.prior_seconds * static_cast<double>(pace_of(job).ratio[type]);
-  worker.expected_end = now + Duration{static_cast<std::int64_t>(expected * 1e6)};
+  worker.expected_end = now + Duration{static_cast<std::int64_t>(std::min(kMostSeconds, expected) * 1e6)};
 }
 
 void Scheduler::State::learn_run(const Chunk& chunk) {

@@ -25,6 +25,9 @@ Instant to_instant(double seconds) {
   return Instant{Duration{static_cast<std::int64_t>(std::min(1e12, seconds) * 1e6)}};
 }
 
+// A prior may say anything; what the policy weighs is positive and finite.
+float sane(double seconds) { return seconds >= 1e-3 ? static_cast<float>(std::min(seconds, 1e6)) : 1e-3f; }
+
 int intern(std::map<std::string, int>& names, const std::string& name) {
   return names.emplace(name, static_cast<int>(names.size())).first->second;
 }
@@ -135,7 +138,7 @@ BoardJob Scheduler::State::board_job(OpenJob& job, int model) {
   entry.gpus = estimate.gpus;
   entry.seconds.fill(kUnknownSeconds);
   for (std::size_t type = 0; type < estimate.gpu_types; ++type) {
-    entry.seconds[type] = estimate.seconds[type] * pace.ratio[type];
+    entry.seconds[type] = sane(static_cast<double>(estimate.seconds[type]) * static_cast<double>(pace.ratio[type]));
   }
   if (queue.any_moved()) {
     for (std::size_t g = 0; g < selected.size(); ++g) {
@@ -195,13 +198,12 @@ void Scheduler::State::sync_model(const ModelKey& key) {
     const std::string& name = planning.gpu_types[type];
     const LoadPrior& prior = CostModel::prior_for(m, name).load;
     const auto seconds = [&](Tier tier) {
-      return static_cast<float>(
-          CostModel::prior_load_seconds(prior, model.file_bytes, tier, policy.disk_bytes_per_second) *
-          planning.costs.load_ratio(m, name, tier));
+      return sane(CostModel::prior_load_seconds(prior, model.file_bytes, tier, policy.disk_bytes_per_second) *
+                  planning.costs.load_ratio(m, name, tier));
     };
     model.load_from_host[type] = seconds(Tier::host);
     model.load_from_disk[type] = seconds(Tier::disk);
-    model.lora_seconds = prior.lora_seconds;
+    model.lora_seconds = static_cast<double>(sane(prior.lora_seconds));
   }
 }
 
