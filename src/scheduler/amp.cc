@@ -258,15 +258,17 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
 }
 
 void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const {
-  int homeless = 0;  // jobs whose model is nowhere
+  int homeless = 0;              // jobs whose model is nowhere
+  GpuMask for_all = ~GpuMask{};  // gpus that every job may use
   for (const int model : board_.wanted) {
     if (holders_[static_cast<std::size_t>(model)] == 0) homeless += board_.model(model).queued;
+    for (const BoardJob& job : board_.model(model).window) for_all &= job.gpus;
   }
-  GpuMask empty_types = 0;  // one empty gpu of a type stands for all
+  GpuMask empty_types = 0;  // one empty gpu of a type stands for all of them that every job may use
   for_each_gpu(idle, [&](int g) {
     const BoardGpu& gpu = board_.gpu(g);
     if (!may_switch(g)) return;
-    if (gpu.residents.empty() && gpu.refused.empty() && gpu.loading < 0) {
+    if (gpu.residents.empty() && gpu.refused.empty() && gpu.loading < 0 && (for_all & bit(g)) != 0) {
       if (empty_types & bit(gpu.type)) return;
       empty_types |= bit(gpu.type);
     }

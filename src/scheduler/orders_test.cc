@@ -177,6 +177,14 @@ TEST(JobPinned, WaitsForItsGpuAndAnUnpinnedOneGoesAnywhere) {
               ElementsAre("SetJobOrder 2 normal rank 0 pin any", "StartWorker 3 gpu-1 a"));
 }
 
+TEST(JobPinned, GetsAnyOfSeveralEmptyGpus) {
+  Rig rig;
+  for (int index = 0; index < 3; ++index) rig.gpu(index);
+  rig.model("a");
+  EXPECT_THAT(rig.submit_pinned(1, "a", "gpu-1"), ElementsAre("StartWorker 1 gpu-1 a"));
+  EXPECT_THAT(rig.submit_pinned(2, "a", "gpu-2"), ElementsAre("StartWorker 2 gpu-2 a"));
+}
+
 TEST(JobPinned, KeepsTheLoadThatIsUnderWayOnThatGpu) {
   Rig rig;
   rig.gpu(0);
