@@ -56,6 +56,12 @@ double price_of(const Board& board, int model, int gpu) {
   return load * wanted / (1.0 + 1.5 * copies_elsewhere(board, model, gpu));
 }
 
+// An overdue job keeps its model on a gpu that may run it; elsewhere it would only keep others from running.
+bool is_kept_for_overdue(const BoardModel& model, int gpu) {
+  return model.overdue && std::any_of(model.window.begin(), model.window.end(),
+                                      [gpu](const BoardJob& job) { return (job.gpus & bit(gpu)) != 0; });
+}
+
 }  // namespace
 
 const BoardJob* Board::find(int index, JobId job) const {
@@ -118,7 +124,7 @@ Eviction eviction_for(const Board& board, int gpu_index, int model) {
   std::vector<Victim> candidates;
   for (const Resident& resident : gpu.residents) {
     const BoardModel& facts = board.model(resident.model);
-    if (resident.model == gpu.running || facts.pinned || facts.overdue) continue;
+    if (resident.model == gpu.running || facts.pinned || is_kept_for_overdue(facts, gpu_index)) continue;
     const double price = price_of(board, resident.model, gpu_index);
     candidates.push_back({price, price / std::max(resident.weights_bytes, 1.0), resident});
   }

@@ -8,6 +8,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 Policy amp() {
   return {.multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::amp};
@@ -40,6 +41,27 @@ TEST(GpuMemory, ResidentWorkersHoldTheOverheadTheyStartedWith) {
   policy.worker_overhead_bytes = 0;
   rig.give(PolicyChanged{policy});
   EXPECT_THAT(rig.submit(2, "b"), ElementsAre("StopWorker 1", "StartWorker 2 gpu-0 b"));  // 8 + 2 + 15 > 24
+}
+
+TEST(Eviction, AnOverdueJobKeepsItsModelOnlyOnGpusThatMayRunIt) {
+  Policy policy = amp();
+  policy.resident_limit = 1;
+  Rig rig(policy);
+  rig.gpu(0);
+  rig.gpu(1);
+  rig.model("a");
+  rig.model("b");
+  rig.submit_pinned(1, "a", "gpu-0");
+  rig.submit_pinned(2, "b", "gpu-1");
+  rig.ready(1);
+  rig.ready(2);
+  rig.submit_pinned(3, "a", "gpu-1");
+  rig.submit_pinned(4, "b", "gpu-0");
+  rig.now += std::chrono::hours{1};
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), ElementsAre(StartsWith("RememberCost"), "StopWorker 1", "StartWorker 3 gpu-0 b"));
+  rig.made(2, 0);
+  EXPECT_THAT(rig.ended(2), ElementsAre(StartsWith("RememberCost"), "StopWorker 2", "StartWorker 4 gpu-1 a"));
 }
 
 }  // namespace
