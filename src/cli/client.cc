@@ -126,6 +126,10 @@ Result<Json> Client::post(const std::string& path, const Json& body) const {
   return exchange(endpoint_, http::verb::post, path, to_text(body));
 }
 
+Result<Json> Client::patch(const std::string& path, const Json& body) const {
+  return exchange(endpoint_, http::verb::patch, path, to_text(body));
+}
+
 Result<> Client::follow(const std::function<Follow(const std::string&, const Json&)>& on_event) const {
   try {
     Connection connection(endpoint_);

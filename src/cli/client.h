@@ -22,6 +22,7 @@ class Client {
   // A 2xx answer's JSON. problem+json becomes the Error it describes; no answer is unavailable.
   Result<Json> get(const std::string& path) const;
   Result<Json> post(const std::string& path, const Json& body) const;
+  Result<Json> patch(const std::string& path, const Json& body) const;
 
   // Follows /api/v1/events, which begins with a snapshot, until `on_event` returns Stop or the server ends.
   enum class Follow { go_on, stop };

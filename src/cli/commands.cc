@@ -4,60 +4,15 @@
 
 #include "base/format.h"
 #include "base/json_full.h"
-#include "base/utf8.h"
+#include "cli/ask_internal.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::cli {
 namespace {
 
-void print_json(const Json& json) {
-  std::printf("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
-}
-
-// The running server, or the error that says how to start one.
-Result<Client> need_server(const Config& config, const Hooks& hooks) {
-  const auto found = hooks.find_server(config);
-  if (!found) return fail(found.error());
-  if (!*found) {
-    return fail(ErrorCode::unavailable,
-                format("no server runs on the data directory {}; start one with `pixelfleet serve`, or name another "
-                       "directory with --data",
-                       config.data_directory.string()));
-  }
-  return Client(**found);
-}
-
-std::string text(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : to_text(*found);
-}
-
 std::string gib(const Json& bytes) {
   if (!bytes.is_number()) return "-";
   return format("{:.1f}", bytes.get<double>() / (1 << 30));
-}
-
-void print_job_row(const Json& job) {
-  const std::string settings_model = job.contains("settings") ? text(job["settings"], "model") : "-";
-  const std::string prompt = job.contains("requested") ? text(job["requested"], "prompt") : "";
-  std::printf("%8s  %-9s  %3s/%-3s  %-20s  %s\n", text(job, "id").c_str(), text(job, "state").c_str(),
-              text(job, "published").c_str(), text(job, "count").c_str(), settings_model.c_str(),
-              std::string(utf8_prefix(prompt, 60)).c_str());
-}
-
-template <class Request, class Print>
-int ask(const Config& config, const Hooks& hooks, Output output, const Request& request, const Print& print) {
-  const auto client = need_server(config, hooks);
-  if (!client) return report(client.error());
-  const auto answer = request(*client);
-  if (!answer) return report(answer.error());
-  if (output == Output::json) {
-    print_json(*answer);
-  } else {
-    print(*answer);
-  }
-  return kExitOk;
 }
 
 }  // namespace
@@ -79,6 +34,7 @@ int jobs_show(const Config& config, std::int64_t id, Output output, const Hooks&
       config, hooks, output, [&](const Client& client) { return client.get(format("/api/v1/jobs/{}", id)); },
       [](const Json& job) {
         print_job_row(job);
+        if (!job["held_reason"].is_null()) std::printf("held: %s\n", text(job, "held_reason").c_str());
         if (!job["error"].is_null()) {
           std::printf("error: %s: %s\n", text(job["error"], "code").c_str(), text(job["error"], "message").c_str());
           for (const Json& line : job["error"]["evidence"]) std::printf("  %s\n", line.get<std::string>().c_str());
@@ -88,13 +44,6 @@ int jobs_show(const Config& config, std::int64_t id, Output output, const Hooks&
                       text(image, "seed").c_str(), text(image, "path").c_str());
         }
       });
-}
-
-int jobs_cancel(const Config& config, std::int64_t id, Output output, const Hooks& hooks) {
-  return ask(
-      config, hooks, output,
-      [&](const Client& client) { return client.post(format("/api/v1/jobs/{}/cancel", id), Json::object()); },
-      print_job_row);
 }
 
 int models_list(const Config& config, Output output, const Hooks& hooks) {

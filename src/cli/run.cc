@@ -127,7 +127,7 @@ struct CommandLine {
       };
     });
 
-    CLI::App* jobs = app.add_subcommand("jobs", "list, show and cancel jobs of the running server");
+    CLI::App* jobs = app.add_subcommand("jobs", "list, show and cancel jobs of the running server; order its queue");
     jobs->require_subcommand(1);
     CLI::App* list = command("list", "newest first", jobs);
     list->add_option("--state", states, "queued, held, running, done, failed, cancelled; several with commas");
@@ -145,7 +145,65 @@ struct CommandLine {
       });
     };
     add_by_id("show", "one job with its images", jobs_show);
-    add_by_id("cancel", "cancel a queued or running job", jobs_cancel);
+    add_by_id("hold", "keep a waiting job from starting until it is released", jobs_hold);
+    add_by_id("release", "end a hold", jobs_release);
+    add_by_id("retry", "open a failed or cancelled job again, for the pictures it lacks", jobs_retry);
+    add_by_id("unpin", "let a waiting job run on any gpu", jobs_unpin);
+    add_queue_commands(jobs);
+  }
+
+  // A command about one job with something more to say.
+  CLI::App* order_command(const char* name, const char* help, CLI::App* jobs) {
+    CLI::App* one = command(name, help, jobs);
+    one->add_option("id", id, "the job's id")->required();
+    one->add_flag("--json", given.json, "print JSON");
+    return one;
+  }
+
+  void add_queue_commands(CLI::App* jobs) {
+    CLI::App* cancel = command("cancel", "cancel waiting and running jobs", jobs);
+    auto* ids = cancel->add_option("id", selection.ids, "the jobs' ids");
+    auto* sweep = cancel->add_option("--sweep", selection.sweep, "every open job of this sweep")->excludes(ids);
+    sweep->check(CLI::PositiveNumber);
+    cancel->add_flag("--json", given.json, "print JSON");
+    cancel->callback([this] {
+      if (selection.ids.empty() && selection.sweep == 0) throw CLI::RequiredError("id or --sweep");
+      action = [this](const LoadedConfig& c) { return jobs_cancel(c.config, selection, given.output(), hooks); };
+    });
+
+    CLI::App* move = order_command("move", "put a waiting job before or after another one of its priority", jobs);
+    auto* where = move->add_option_group("where");
+    where->add_option("--before", destination.before, "the id of the other job")->check(CLI::PositiveNumber);
+    where->add_option("--after", destination.after, "the id of the other job")->check(CLI::PositiveNumber);
+    where->require_option(1);
+    move->callback([this] {
+      action = [this](const LoadedConfig& c) { return jobs_move(c.config, id, destination, given.output(), hooks); };
+    });
+
+    CLI::App* priority = order_command("priority", "change the priority of a waiting job", jobs);
+    priority->add_option("priority", setting, "interactive, normal or background")->required();
+    priority->callback([this] {
+      action = [this](const LoadedConfig& c) { return jobs_priority(c.config, id, setting, given.output(), hooks); };
+    });
+    CLI::App* pin = order_command("pin", "let a waiting job run on one gpu only", jobs);
+    pin->add_option("gpu", setting, "UUID or number of the gpu; `pixelfleet gpus`")->required();
+    pin->callback([this] {
+      action = [this](const LoadedConfig& c) { return jobs_pin(c.config, id, setting, given.output(), hooks); };
+    });
+
+    const auto add_pause = [&](const char* name, const char* help, PauseWish wish) {
+      CLI::App* made = command(name, help, jobs);
+      // A configuration flag for the other commands: here its value says whose jobs are meant.
+      made->get_option("--owner")->description("of this owner's jobs only")->group("Options");
+      made->add_flag("--json", given.json, "print JSON");
+      made->callback([this, wish] {
+        action = [this, wish](const LoadedConfig& c) {
+          return jobs_pause(c.config, wish, given.config["owner"], given.output(), hooks);
+        };
+      });
+    };
+    add_pause("pause", "let no waiting job start until resumed; what runs goes on", PauseWish::pause);
+    add_pause("resume", "end a pause", PauseWish::resume);
   }
 
   void add_catalog_commands() {
@@ -233,6 +291,9 @@ struct CommandLine {
   std::string states;
   int limit = 50;
   std::int64_t id = 0;
+  Selection selection;
+  Destination destination;
+  std::string setting;
   std::string model_name;
   std::vector<std::string> parts;
   int socket_fd = -1;

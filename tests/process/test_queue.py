@@ -147,3 +147,45 @@ def test_pauses_and_orders_are_told_to_every_page(paused):
         assert moved["data"]["job"]["id"] == second and moved["data"]["job"]["rank"] < 0
         post(paused, "/queue/resume")
         assert stream.wait_for(lambda event: event["type"] == "queue.changed")["data"]["paused_all"] is False
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def jobs_command(server, *arguments, code=0):
+    ran = run_program("jobs", *arguments, "--data", server.data)
+    assert ran.returncode == code, ran.stderr
+    return ran.stdout if code == 0 else ran.stderr
+
+
+def test_the_command_line_orders_the_queue(paused):
+    a, b, c = submit_held(paused, 3, owner="ada", sweep_id=7)
+    assert "everybody, ada" in jobs_command(paused, "pause", "--owner", "ada")
+    jobs_command(paused, "move", c, "--before", a)
+    assert paused.job(c)["rank"] < paused.job(a)["rank"]
+    jobs_command(paused, "move", c, "--after", b)
+    assert paused.job(b)["rank"] < paused.job(c)["rank"]
+    jobs_command(paused, "hold", a)
+    assert "held: user" in jobs_command(paused, "show", a)
+    jobs_command(paused, "release", a)
+    jobs_command(paused, "priority", a, "background")
+    assert paused.job(a)["priority"] == "background"
+    jobs_command(paused, "pin", b, 0)
+    assert paused.job(b)["requested"]["gpu"] == paused.get("/gpus")["gpus"][0]["uuid"]
+    jobs_command(paused, "unpin", b)
+    assert "gpu" not in paused.job(b)["requested"]
+    assert jobs_command(paused, "cancel", a, b).strip() == f"cancelled: {a}, {b}"
+    jobs_command(paused, "retry", a)
+    assert jobs_command(paused, "cancel", "--sweep", 7).strip() == f"cancelled: {a}, {c}"
+    assert jobs_command(paused, "resume").strip() == "paused: ada"
+    assert jobs_command(paused, "resume", "--owner", "ada").strip() == "nothing is paused"
+
+
+def test_the_command_line_says_what_is_wrong_and_what_would_help(paused):
+    job_id = submit_held(paused)[0]
+    assert "--before" in jobs_command(paused, "move", job_id, code=2)
+    assert "interactive, normal, background" in jobs_command(paused, "priority", job_id, "urgent", code=2)
+    assert "allowed: virtual-0" in jobs_command(paused, "pin", job_id, 7, code=2)
+    assert "resume that" in jobs_command(paused, "release", job_id, code=4)
+    assert "no job 99" in jobs_command(paused, "hold", 99, code=3)
+    assert "id or --sweep" in jobs_command(paused, "cancel", code=2)
