@@ -10,11 +10,13 @@ namespace {
 
 constexpr double kClassWeight[] = {8.0, 1.0, 0.02};  // interactive, normal, background
 constexpr std::size_t kPrefix = 24;                  // jobs of a model that a load is weighed for
-constexpr double kOtherFamilies = 0.02;              // warm starts yield a little where other models wait too
+constexpr double kAgingBacklog = 1.5;                // the aging clock is this many times the backlog
+constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
+constexpr double kOtherFamilies = 0.05;              // warm starts yield a little where other models wait too
 constexpr double kCopyCounts = 0.5;                  // what a further copy has to gain per second of its load
 constexpr double kWhileStaging = 0.5;                // a load from the disk while it is read for another model
 constexpr double kWorthOthers = 0.3;                 // of the best index: what the roll-out looks at
-constexpr double kDiskNearlyAsFast = 2.0;            // behind a run, from the disk only if not slower by this
+constexpr double kDiskNearlyAsFast = 1.6;            // behind a run, from the disk only if not slower by this
 
 double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
 
@@ -35,6 +37,7 @@ bool better(const Choice& a, const Choice& b) {
 
 void Amp::refresh() {
   usable_ = 0;
+  waiting_ = 0;
   double seconds = 0.0;
   for (const BoardGpu& gpu : board_.gpus) {
     if (!gpu.usable) continue;
@@ -42,15 +45,22 @@ void Amp::refresh() {
     if (gpu.running >= 0) seconds += std::max(0.0, gpu.run_end - board_.now);
   }
   usable_ = std::max(usable_, 1);
-  for (const int model : board_.wanted) seconds += board_.model(model).queued_seconds;
+  for (const int model : board_.wanted) {
+    seconds += board_.model(model).queued_seconds;
+    waiting_ += board_.model(model).queued;
+  }
   backlog_ = seconds / usable_;
-  aging_ = std::max(board_.tuning.aging_seconds, backlog_);
+  aging_ = std::max(board_.tuning.aging_seconds, kAgingBacklog * backlog_);
   holders_.assign(board_.models.size(), 0);
+  homeless_ = 0;
   for (std::size_t g = 0; g < board_.gpus.size(); ++g) {
     const BoardGpu& gpu = board_.gpus[g];
     const auto add = [&](int model) { holders_[static_cast<std::size_t>(model)] |= bit(static_cast<int>(g)); };
     if (gpu.loading >= 0) add(gpu.loading);
     for (const Resident& resident : gpu.residents) add(resident.model);
+  }
+  for (const int model : board_.wanted) {
+    if (holders_[static_cast<std::size_t>(model)] == 0) homeless_ += board_.model(model).queued;
   }
 }
 
@@ -108,7 +118,7 @@ int Amp::waiting_for_residents(int gpu, int except) const {
 double Amp::ready_at(int model, int gpu) const {
   const BoardGpu& g = board_.gpu(gpu);
   double at = g.running >= 0 ? board_.run_end(gpu) : board_.now;
-  if (g.loading == model || (g.loading >= 0 && g.load_blocks)) at = std::max(at, board_.load_end(gpu));
+  if (g.loading == model || (g.loading >= 0 && g.load_excludes_runs)) at = std::max(at, board_.load_end(gpu));
   return at;
 }
 
@@ -120,9 +130,9 @@ Choice Amp::overdue_start(GpuMask idle) {
   };
   std::vector<Overdue> overdue;
   const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
+  for (BoardModel& model : board_.models) model.overdue = false;
   for (const int model : board_.wanted) {
     BoardModel& facts = board_.model(model);
-    facts.overdue = false;
     if (facts.oldest_arrival + soonest > board_.now) continue;
     const BoardJob* first = nullptr;
     double earliest = board_.now;
@@ -182,7 +192,7 @@ void Amp::warm_starts(GpuMask idle, std::vector<Choice>& found) const {
     const BoardGpu& gpu = board_.gpu(g);
     int families = 0;
     for (const Resident& resident : gpu.residents) families += board_.model(resident.model).window.empty() ? 0 : 1;
-    const double yields = 1.0 - kOtherFamilies * std::max(0, families - 1);
+    const double yields = std::max(0.5, 1.0 - kOtherFamilies * std::max(0, families - 1));
     for (const Resident& resident : gpu.residents) {
       Choice best;
       const GpuMask rivals = idle & holders_[static_cast<std::size_t>(resident.model)] & ~bit(g);
@@ -239,29 +249,33 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
   const GpuMask all = copies | (extra >= 0 ? bit(extra) : 0);
   double sum = 0.0;
   std::size_t count = 0;
+  const bool splits = board_.tuning.splitting == Part::on && waiting_ <= kFewJobs;
   for (const BoardJob& job : board_.model(model).window) {
     if (count++ == kPrefix) break;
-    double first = kNever;
-    int on = -1;
-    for_each_gpu(all & job.gpus, [&](int g) {
-      const double end = ready[static_cast<std::size_t>(g)] + board_.run_seconds(job, g);
-      if (end < first) {
-        first = end;
-        on = g;
-      }
-    });
-    if (on < 0) continue;
-    ready[static_cast<std::size_t>(on)] = first;
-    sum += first - board_.now;
+    const int parts = splits ? job.images : 1;
+    double last = 0.0;
+    for (int part = 0; part < parts; ++part) {
+      double first = kNever;
+      int on = -1;
+      for_each_gpu(all & job.gpus, [&](int g) {
+        const double end = ready[static_cast<std::size_t>(g)] + board_.run_seconds(job, g) / parts;
+        if (end < first) {
+          first = end;
+          on = g;
+        }
+      });
+      if (on < 0) break;
+      ready[static_cast<std::size_t>(on)] = first;
+      last = std::max(last, first - board_.now);
+    }
+    sum += last;
   }
   return sum;
 }
 
 void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const {
-  int homeless = 0;              // jobs whose model is nowhere
   GpuMask for_all = ~GpuMask{};  // gpus that every job may use
   for (const int model : board_.wanted) {
-    if (holders_[static_cast<std::size_t>(model)] == 0) homeless += board_.model(model).queued;
     for (const BoardJob& job : board_.model(model).window) for_all &= job.gpus;
   }
   GpuMask empty_types = 0;  // one empty gpu of a type stands for all of them that every job may use
@@ -296,7 +310,7 @@ void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) con
         index = composite(model, g, load + price);
       } else {
         const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, board_.now + load);
-        const double displaced = waiting_for_residents(g, model) + homeless;
+        const double displaced = waiting_for_residents(g, model) + homeless_;
         if (gain <= price + load * (kCopyCounts + displaced / usable_)) continue;
         index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
                 (load + price + board_.run_seconds(*first, g));
@@ -348,7 +362,7 @@ double Amp::best_warm_of(int gpu) const {
 }
 
 Choice Amp::next_behind() {
-  if (board_.tuning.load_behind == Part::off || !board_.load_behind || board_.wanted.empty()) return {};
+  if (board_.tuning.load_behind == Part::off || !board_.load_beside_run || board_.wanted.empty()) return {};
   Choice best;
   Choice copy;
   for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
@@ -381,8 +395,8 @@ Choice Amp::next_behind() {
       }
       const double ready = std::max(board_.run_end(g), board_.now + load);
       const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, ready);
-      const double displaced = waiting_for_residents(g, model);
-      if (gain <= price + 2.0 * load * (kCopyCounts + displaced / usable_)) continue;
+      const double displaced = waiting_for_residents(g, model) + homeless_;
+      if (gain <= price + kCopyBehind * load * (kCopyCounts + displaced / usable_)) continue;
       const double index = weight(*first) / (load + price + board_.run_seconds(*first, g));
       const Choice choice{Choice::Kind::load_behind, g, model, first->id, index};
       if (better(choice, copy)) copy = choice;

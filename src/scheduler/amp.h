@@ -31,10 +31,6 @@ class Amp {
   double next_guard() const;
 
  private:
-  struct Prefix {
-    double value = 0.0;    // of the best prefix: its weights over its seconds
-    double seconds = 0.0;  // of its runs
-  };
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
@@ -51,6 +47,8 @@ class Amp {
   double backlog_ = 0.0;
   double aging_ = 45.0;
   int usable_ = 1;
+  int waiting_ = 0;               // jobs
+  int homeless_ = 0;              // of these, jobs whose model is on no gpu
   std::vector<GpuMask> holders_;  // by model
 };
 

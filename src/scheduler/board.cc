@@ -6,6 +6,10 @@ namespace pixelfleet::scheduler {
 namespace {
 
 constexpr double kRateSeconds = 900.0;  // memory of the arrival rates
+constexpr double kQueueSeconds = 60.0;  // so many waiting jobs a minute count as a rate
+constexpr int kMostQueued = 8;
+constexpr double kOnGpuToo = 0.5;            // a file whose model is on a gpu is worth less
+constexpr double kWorthAhead = 0.3 / 900.0;  // arrivals per second from which a file is read though nobody waits
 
 bool loads_from_disk(const Board& board, int model) { return !board.model(model).in_host; }
 
@@ -110,6 +114,31 @@ GpuMask Board::idle_gpus() const {
   return mask;
 }
 
+double host_value(const Board& board, int model) {
+  const BoardModel& facts = board.model(model);
+  double value = board.rate(model);
+  const bool on_gpu = board.holders(model) != 0;
+  if (facts.queued > 0 && !on_gpu) value += std::min(facts.queued, kMostQueued) / kQueueSeconds;
+  return value / board.disk_bytes_per_second * (on_gpu ? kOnGpuToo : 1.0);
+}
+
+NextStaging next_staging(const Board& board) {
+  NextStaging best;
+  if (board.tuning.staging == Part::off || board.staging >= 0 || board.disk_readers > 0) return best;
+  double most = 0.0;
+  for (int model = 0; model < static_cast<int>(board.models.size()); ++model) {
+    const BoardModel& facts = board.model(model);
+    const bool wanted = !facts.window.empty();
+    if (facts.in_host || facts.file_bytes > board.host_limit || board.holders(model) != 0) continue;
+    if (wanted < best.wanted || (!wanted && board.rate(model) <= kWorthAhead)) continue;
+    const double value = host_value(board, model);
+    if (wanted == best.wanted && value <= most) continue;
+    best = {model, wanted};
+    most = value;
+  }
+  return best;
+}
+
 Eviction eviction_for(const Board& board, int gpu_index, int model) {
   const BoardGpu& gpu = board.gpu(gpu_index);
   Ledger ledger(board, gpu_index, model);
@@ -185,6 +214,7 @@ void Board::apply(const Choice& choice) {
   g.load_end = now + seconds;
   g.loading_weights_bytes = m.weights_bytes;
   g.loading_workspace_bytes = m.workspace_bytes;
+  g.load_excludes_runs = !load_beside_run;
   g.load_blocks = !behind;
   if (!behind) g.paid = seconds;
 }
@@ -214,7 +244,7 @@ bool Board::advance() {
       g.residents.push_back({g.loading, now, g.loading_weights_bytes, g.loading_workspace_bytes});
       if (g.load_blocks) g.tenure = 0.0;
       g.loading = -1;
-      g.load_blocks = false;
+      g.load_blocks = g.load_excludes_runs = false;
     }
   }
   return true;

@@ -21,6 +21,7 @@ inline constexpr std::size_t kMaxGpuTypes = 8;  // more types share the last one
 inline constexpr std::size_t kWindow = 48;
 inline constexpr double kNever = 1e300;
 
+inline constexpr int kFewJobs = 2;                // so few waiting jobs are shared out, picture by picture
 inline constexpr double kSlowerBesideRun = 1.15;  // a load while its gpu runs
 
 using GpuMask = std::uint64_t;
@@ -78,14 +79,16 @@ struct BoardGpu {
   double load_end = 0.0;
   double loading_weights_bytes = 0.0;
   double loading_workspace_bytes = 0.0;
-  bool load_blocks = false;  // the load began with nothing running beside it
-  bool usable = true;        // may be given work
-  int loras = 0;             // of the last run
-  double tenure = 0.0;       // seconds run since the last blocking load
-  double paid = 0.0;         // that load's seconds
-  std::vector<int> refused;  // models whose worker died here lately
+  bool load_excludes_runs = false;  // the engine cannot run while it loads
+  bool load_blocks = false;         // the load began with nothing running beside it
+  bool usable = true;               // may be given work
+  int loras = 0;                    // of the last run
+  double tenure = 0.0;              // seconds run since the last blocking load
+  double paid = 0.0;                // that load's seconds
+  std::vector<int> refused;         // models whose worker died here lately
 
-  bool idle() const { return usable && running < 0 && !(loading >= 0 && load_blocks); }
+  // Whether it may begin to run: also beside a load that began with nothing running, where the engine can.
+  bool idle() const { return usable && running < 0 && !(loading >= 0 && load_excludes_runs); }
   bool holds(int model) const {
     for (const Resident& resident : residents) {
       if (resident.model == model) return true;
@@ -110,8 +113,8 @@ struct Choice {
 struct Board {
   Tuning tuning;
   double now = 0.0;
-  double throughput = 0.0;  // 1: objective throughput
-  bool load_behind = true;
+  double throughput = 0.0;      // 1: objective throughput
+  bool load_beside_run = true;  // whether the engine can
   std::size_t most_residents = static_cast<std::size_t>(-1);
   double disk_bytes_per_second = 1e9;
   double host_limit = 0.0;
@@ -143,6 +146,17 @@ struct Board {
   // To the next predicted end; false when nothing is under way.
   bool advance();
 };
+
+// Seconds of reading that the model's file in host memory is expected to save, per second and byte: its arrival rate,
+// and more while jobs wait that no gpu can run.
+double host_value(const Board& board, int model);
+// Which model's file to read in next, the disk being free: the most valuable one that jobs wait for, else that is
+// likely to be asked for; -1: none.
+struct NextStaging {
+  int model = -1;
+  bool wanted = false;
+};
+NextStaging next_staging(const Board& board);
 
 // What has to leave the gpu so that `model` fits beside what runs there, and what that costs.
 struct Eviction {

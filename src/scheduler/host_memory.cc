@@ -10,26 +10,13 @@
 namespace pixelfleet::scheduler {
 namespace {
 
-constexpr double kQueueSeconds = 60.0;  // so many waiting jobs a minute count as a rate
-constexpr int kMostQueued = 8;
-constexpr double kOnGpuToo = 0.5;            // a file whose model is on a gpu is worth less
-constexpr double kWorthAhead = 0.3 / 900.0;  // arrivals per second from which a file is read though nobody waits
-constexpr double kClearlyMore = 1.5;         // and worth this much more than what it pushes out
+constexpr double kClearlyMore = 1.5;  // and worth this much more than what it pushes out
 
 double bytes_of(const Planning& planning, const ModelKey& key) {
   return planning.board.model(planning.models.at(key)).file_bytes;
 }
 
 }  // namespace
-
-double Scheduler::State::host_value(int model) const {
-  const Board& board = planning.board;
-  const BoardModel& facts = board.model(model);
-  double value = board.rate(model);
-  const bool on_gpu = board.holders(model) != 0;
-  if (facts.queued > 0 && !on_gpu) value += std::min(facts.queued, kMostQueued) / kQueueSeconds;
-  return value / board.disk_bytes_per_second * (on_gpu ? kOnGpuToo : 1.0);
-}
 
 void Scheduler::State::on(const ModelStaged& event) {
   if (planning.staging == event.model) planning.staging.reset();
@@ -57,7 +44,7 @@ void Scheduler::State::keep_within_host_memory() {
     for (const ModelKey& key : planning.staged) {
       const int model = model_index(key);
       bytes += file_bytes(key);
-      const double value = host_value(model);
+      const double value = host_value(planning.board, model);
       if (value < least_value) {
         least_value = value;
         least = &key;
@@ -80,7 +67,7 @@ bool Scheduler::State::make_room(const ModelKey& key, double value, double margi
   std::vector<std::pair<double, ModelKey>> others;
   for (const ModelKey& staged : planning.staged) {
     free -= bytes_of(planning, staged);
-    others.emplace_back(host_value(model_index(staged)), staged);
+    others.emplace_back(host_value(planning.board, model_index(staged)), staged);
   }
   std::sort(others.begin(), others.end());
   std::size_t leaving = 0;
@@ -98,28 +85,15 @@ bool Scheduler::State::make_room(const ModelKey& key, double value, double margi
 }
 
 void Scheduler::State::stage() {
-  const Board& board = planning.board;
-  if (policy.tuning.staging == Part::off || policy.host_memory_bytes == 0) return;
-  if (planning.staging || board.disk_readers > 0) return;
-  int best = -1;
-  int ahead = -1;
-  for (int model = 0; model < static_cast<int>(board.models.size()); ++model) {
-    const BoardModel& facts = board.model(model);
-    if (facts.in_host || board.holders(model) != 0 ||
-        facts.file_bytes > static_cast<double>(policy.host_memory_bytes) ||
-        !models.contains(planning.model_keys[static_cast<std::size_t>(model)])) {
-      continue;
-    }
-    if (!facts.window.empty() && (best < 0 || host_value(model) > host_value(best))) best = model;
-    if (board.rate(model) > kWorthAhead && (ahead < 0 || host_value(model) > host_value(ahead))) ahead = model;
-  }
-  const int next = best >= 0 ? best : ahead;
-  if (next < 0) return;
-  const ModelKey key = planning.model_keys[static_cast<std::size_t>(next)];
-  if (!make_room(key, host_value(next), best >= 0 ? 0.0 : kClearlyMore)) return;
+  if (policy.host_memory_bytes == 0) return;
+  const NextStaging next = next_staging(planning.board);
+  if (next.model < 0) return;
+  const ModelKey key = planning.model_keys[static_cast<std::size_t>(next.model)];
+  if (!models.contains(key)) return;
+  if (!make_room(key, host_value(planning.board, next.model), next.wanted ? 0.0 : kClearlyMore)) return;
   planning.staging = key;
   planning.staging_end =
-      now + Duration{static_cast<std::int64_t>(board.model(next).file_bytes / board.disk_bytes_per_second * 1e6)};
+      now + Duration{static_cast<std::int64_t>(bytes_of(planning, key) / policy.disk_bytes_per_second * 1e6)};
   actions.emplace_back(StageModel{key});
 }
 

@@ -222,7 +222,8 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
     if (worker.phase == WorkerPhase::starting) {
       gpu.loading = model;
       gpu.load_end = to_seconds(worker.expected_end);
-      gpu.load_blocks = worker.blocks == Worker::Blocks::yes || policy.load_beside_run == LoadBesideRun::no;
+      gpu.load_excludes_runs = policy.load_beside_run == LoadBesideRun::no;
+      gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
       gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
@@ -250,7 +251,7 @@ void Scheduler::State::sync_board() {
     planning.board_machine = planning.machine;
     board.tuning = policy.tuning;
     board.throughput = policy.objective == Objective::throughput ? 1.0 : 0.0;
-    board.load_behind = policy.load_beside_run == LoadBesideRun::yes;
+    board.load_beside_run = policy.load_beside_run == LoadBesideRun::yes;
     board.most_residents = policy.resident_limit < 0 ? static_cast<std::size_t>(-1)
                                                      : static_cast<std::size_t>(std::max(1, policy.resident_limit));
     board.disk_bytes_per_second = policy.disk_bytes_per_second;
@@ -336,12 +337,13 @@ void Scheduler::State::carry_out(const Choice& choice) {
   worker.expected_end = now + from_seconds(seconds * (worker.blocks == Worker::Blocks::no ? kSlowerBesideRun : 1.0));
 }
 
-// All of them, unless it is the only job that waits and other gpus hold its model, too: then its share.
+// All of them, unless few jobs wait and other gpus hold its model, too: then its share.
 std::size_t Scheduler::State::images_to_start(const OpenJob& job, const Choice& choice) const {
   const Board& board = planning.board;
   const BoardJob& entry = *board.find(choice.model, job.id);
   const auto images = static_cast<std::size_t>(entry.images);
-  if (policy.tuning.splitting == Part::off || queue.size() > 1 || images < 2) return images;
+  if (policy.tuning.splitting == Part::off || queue.size() > static_cast<std::size_t>(kFewJobs) || images < 2)
+    return images;
   std::vector<std::pair<double, int>> ready;  // when, gpu
   for (int g = 0; g < static_cast<int>(board.gpus.size()); ++g) {
     const BoardGpu& gpu = board.gpu(g);

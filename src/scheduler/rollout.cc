@@ -13,7 +13,7 @@ constexpr std::size_t kMostCandidates = 5;
 constexpr double kClearlyCheaper = 0.98;
 constexpr double kBlockingLoad = 1.0;  // per second of it, beside the waiting it causes
 constexpr double kLoadBehind = 0.3;
-constexpr int kMostDecisions = 1500;  // of all plays together
+constexpr int kMostWork = 30'000;  // of all plays together: decisions times models and gpus, about 2 ms
 
 class Play {
  public:
@@ -45,15 +45,27 @@ class Play {
   }
 
   void decide() {
+    const int work = 10 + static_cast<int>(board_.wanted.size() * board_.gpus.size());
+    budget_ -= work;
     Amp amp(board_);
     const auto take_all = [&](auto pick) {
-      for (Choice choice = pick(); choice.kind != Choice::Kind::none && --budget_ > 0; choice = pick()) {
+      for (Choice choice = pick(); choice.kind != Choice::Kind::none && budget_ > 0; choice = pick()) {
+        budget_ -= work;
         apply(choice);
         amp.refresh();
       }
     };
     take_all([&amp] { return amp.next(); });
     take_all([&amp] { return amp.next_behind(); });
+    stage();
+  }
+
+  // Room is taken for granted: what it pushes out is worth less.
+  void stage() {
+    const int model = next_staging(board_).model;
+    if (model < 0) return;
+    board_.staging = model;
+    board_.staging_end = board_.now + board_.model(model).file_bytes / board_.disk_bytes_per_second;
   }
 
   // What still waits: shortest first on all gpus together, and a load for each model that is nowhere.
@@ -125,7 +137,7 @@ Choice best_by_rollout(const Board& board, const Choice& base, const std::vector
   }
   if (may_wait(board, base)) candidates.push_back({});
 
-  int budget = kMostDecisions;
+  int budget = kMostWork;
   const double stay = Play(board, aging, budget).cost_after(base);
   Choice best = base;
   double least = kClearlyCheaper * stay;

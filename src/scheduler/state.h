@@ -312,7 +312,6 @@ struct Scheduler::State {
   const Planning::Pace& pace_of(OpenJob& job);
 
   // host_memory.cc
-  double host_value(int model) const;  // seconds of reading it saves, per second and byte
   void stage();
   bool make_room(const ModelKey& key, double value, double margin);
   void unstage(const ModelKey& key);

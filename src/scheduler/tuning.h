@@ -13,10 +13,10 @@ struct Tuning {
   double aging_seconds = 45.0;   // waiting this long doubles a job's weight, longer under backlog
   double guard_seconds = 60.0;   // no job counts as overdue before
   double guard_run_times = 4.0;  // ... nor before so many of its own run times
-  double guard_backlog = 4.0;    // ... nor before so many times the backlog
+  double guard_backlog = 5.0;    // ... nor before so many times the backlog
   double background_guard_seconds = 12.0 * 3600.0;
   double eviction = 1.5;             // factor on the price of what a load pushes out
-  double user_exponent = 0.7;        // how much a user's later jobs weigh less
+  double user_exponent = 0.3;        // how much a user's later jobs weigh less
   Part load_behind = Part::on;       // load the next model while the gpu runs
   Part replicate_behind = Part::on;  // ... also one that is on another gpu already
   Part staging = Part::on;           // read models into host memory ahead of their loads
