@@ -134,21 +134,24 @@ Choice Amp::overdue_start(GpuMask idle) {
   for (const int model : board_.wanted) {
     BoardModel& facts = board_.model(model);
     if (facts.oldest_arrival + soonest > board_.now) continue;
-    const BoardJob* first = nullptr;
-    double earliest = board_.now;
+    // The first one of those that may use the same gpus: another one's gpus may be busy.
+    const std::size_t of_this_model = overdue.size();
     for (const BoardJob& job : facts.window) {
       const double at = guard(job);
-      if (at < earliest || (first == nullptr && at <= earliest)) {
-        earliest = at;
-        first = &job;
+      if (at > board_.now) continue;
+      facts.overdue = true;
+      if (!(job.gpus & idle)) continue;
+      const auto same = std::find_if(overdue.begin() + static_cast<std::ptrdiff_t>(of_this_model), overdue.end(),
+                                     [&job](const Overdue& other) { return other.job->gpus == job.gpus; });
+      if (same == overdue.end()) {
+        overdue.push_back({at, model, &job});
+      } else if (at < same->guard) {
+        *same = {at, model, &job};
       }
     }
-    if (first == nullptr) continue;
-    facts.overdue = true;
-    overdue.push_back({earliest, model, first});
   }
   std::sort(overdue.begin(), overdue.end(), [](const Overdue& a, const Overdue& b) {
-    return std::tuple(a.guard, a.model) < std::tuple(b.guard, b.model);
+    return std::tuple(a.guard, a.model, a.job->id) < std::tuple(b.guard, b.model, b.job->id);
   });
 
   for (const auto& [guard_at, model, job] : overdue) {
