@@ -186,6 +186,73 @@ for (const look of kLooks) {
         await row.getByText('Cancelled', { exact: true }).waitFor();
       }));
 
+    test('a waiting job is moved, held and given a priority and a gpu, by keyboard', () =>
+      visit(look, async (page) => {
+        const { jobs } = await server.post('/jobs', { jobs: [1, 2, 3].map((n) => ({ ...kLongJob, prompt: `job ${n}` })) });
+        const [, second, third] = jobs.map((job) => job.id);
+        await go(page, 'queue');
+        const rows = () => page.locator('#queue ul.list li').evaluateAll((all) => all.map((row) => Number(row.dataset.job)));
+        const row = page.locator(`#queue li[data-job="${third}"]`);
+        await row.getByText('#2 in line', { exact: true }).waitFor();
+        await row.getByRole('button', { name: `Place, priority and GPU of job ${third}` }).focus();
+        await page.keyboard.press('Enter');
+        const dialog = page.locator('dialog[open]');
+        await dialog.getByText('#2 in line', { exact: true }).waitFor();
+        await dialog.getByRole('button', { name: 'Earlier' }).focus();
+        await page.keyboard.press('Enter');
+        await dialog.getByText('Next', { exact: true }).waitFor();
+        await until('the row to move', async () => (await rows()).join() === [jobs[0].id, third, second].join());
+        assert.ok((await server.get(`/jobs/${third}`)).rank < 0);
+
+        await dialog.getByRole('button', { name: 'Hold' }).click();
+        await dialog.getByText('Held by you', { exact: true }).waitFor();
+        await dialog.getByRole('button', { name: 'Release' }).click();
+        await dialog.getByText('Next', { exact: true }).waitFor();
+        await dialog.getByLabel('Priority').selectOption('background');
+        await dialog.getByText('#2 in line', { exact: true }).waitFor();
+        await row.getByText('background', { exact: true }).waitFor();
+        const gpu = (await server.get('/gpus')).gpus[1];
+        await dialog.getByLabel('Runs on').selectOption(gpu.uuid);
+        await until('the pin', async () => (await server.get(`/jobs/${third}`)).requested.gpu === gpu.uuid);
+        await row.getByText('only on GPU 1', { exact: true }).waitFor();
+
+        await page.keyboard.press('Escape');
+        await dialog.waitFor({ state: 'detached' });
+        await until('the focus on what opened it', async () =>
+          (await page.evaluate(() => document.activeElement?.getAttribute('aria-label')))?.endsWith(`of job ${third}`),
+        );
+      }));
+
+    test('the queue pauses and goes on, for everybody and for one owner', () =>
+      visit(look, async (page) => {
+        await go(page, 'queue');
+        await page.getByRole('button', { name: 'Pause', exact: true }).click();
+        await page.getByText('Paused: no waiting job starts.', { exact: false }).waitFor();
+        const { jobs } = await server.post('/jobs', { ...kLongJob, count: 1, steps: 4, owner: 'ada' });
+        const row = page.locator(`#queue li[data-job="${jobs[0].id}"]`);
+        await row.getByText('The queue is paused', { exact: true }).waitFor();
+        await server.post('/queue/pause', { owner: 'ada' });
+        await page.getByRole('button', { name: 'Resume', exact: true }).click();
+        await page.getByText('Jobs of ada are paused.').waitFor();
+        await page.getByRole('button', { name: 'Resume jobs of ada' }).click();
+        await until('the job', async () => (await server.get(`/jobs/${jobs[0].id}`)).state === 'done');
+        await page.getByRole('button', { name: 'Pause', exact: true }).waitFor();
+      }));
+
+    test('a cancelled job can be tried again', () =>
+      visit(look, async (page) => {
+        const { jobs } = await server.post('/jobs', { jobs: [kLongJob, { ...kLongJob, count: 2, steps: 4 }] });
+        const [long, id] = jobs.map((job) => job.id);
+        await server.post(`/jobs/${id}/cancel`);
+        await go(page, 'queue');
+        await page.getByRole('button', { name: /Show \d+ ended job/ }).click();
+        const row = page.locator(`#queue li[data-job="${id}"]`);
+        await row.getByRole('button', { name: `Try job ${id} again: 2 images to make` }).click();
+        await page.locator(`#queue li[data-job="${id}"][data-state="queued"]`).waitFor();
+        await server.post(`/jobs/${long}/cancel`);
+        await until('the job', async () => (await server.get(`/jobs/${id}`)).state === 'done');
+      }));
+
     test('a bad size is refused beside its field, and mending it clears the message', () =>
       visit(
         look,
@@ -243,11 +310,21 @@ for (const look of kLooks) {
         await until('the pictures', async () => (await server.get(`/jobs/${jobs[0].id}`)).state === 'done');
         await server.put('/settings', { 'multi_gpu.enabled': true });
         await server.post('/jobs', { jobs: [kLongJob, { ...kLongJob, priority: 'background' }] });
+        await server.post('/queue/pause', { owner: 'ada' });
+        await server.post('/jobs', { ...kLongJob, owner: 'ada' });
         await page.evaluate(kAxe);
         for (const section of ['create', 'queue', 'gallery', 'gpus']) {
           await go(page, section);
           await assertAccessible(page, section);
         }
+        await go(page, 'queue');
+        await page.getByRole('button', { name: /^Place, priority and GPU of job/ }).click();
+        await page.locator('dialog[open]').waitFor();
+        await assertAccessible(page, 'the menu of a job');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Pause', exact: true }).click();
+        await page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
+        await assertAccessible(page, 'a paused queue');
         await page.locator('#help').click();
         await page.locator('dialog[open]').waitFor();
         await assertAccessible(page, 'help');

@@ -107,8 +107,10 @@ export class Server {
   post = (path, body) => this.call('POST', path, body);
   put = (path, body) => this.call('PUT', path, body);
 
-  /** Cancels what has not ended and waits until nothing runs. */
+  /** Cancels what has not ended, lifts pauses, and waits until nothing runs. */
   async settle() {
+    await this.post('/queue/resume');
+    for (const owner of (await this.get('/queue')).paused_owners) await this.post('/queue/resume', { owner });
     const kActive = '/jobs?state=queued,held,running&limit=200';
     for (const job of (await this.get(kActive)).jobs) await this.post(`/jobs/${job.id}/cancel`).catch(() => null);
     await until('the queue to be empty', async () => (await this.get(kActive)).jobs.length === 0);

@@ -40,6 +40,7 @@ const profile = (key, title, prompt_suffix, negative_suffix, steps, sampler) => 
 const state = {
   seq: 100,
   settings: { 'multi_gpu.enabled': scene === 'busy', 'multi_gpu.max_gpus': 4, 'multi_gpu.single_gpu': '' },
+  queue: { paused_all: false, paused_owners: [] },
   telemetry: { state: 'ok', reason: null },
   models: [
     model('demo-landscape', 'Demo Landscape'),
@@ -83,7 +84,7 @@ function snapshot() {
       version: '0.1.0', instance_id: 'fake', started_at_ms: Date.now(), output_dir: '/srv/output_images',
       multi_gpu_available: state.gpus.length > 1,
     },
-    settings: state.settings, gpus: state.gpus, telemetry: state.telemetry, counts: counts(), jobs,
+    settings: state.settings, gpus: state.gpus, telemetry: state.telemetry, counts: counts(), queue: state.queue, jobs,
     images: state.images.slice(-60).reverse(), models: state.models, profiles: state.profiles,
     default_model: 'demo-landscape',
   };
@@ -308,6 +309,34 @@ async function handleApi(request, response, path) {
       say('settings.changed', { settings: state.settings });
     }
     return json(response, 200, state.settings);
+  }
+  const paused = /^\/queue\/(pause|resume)$/.exec(path);
+  if (paused) {
+    state.queue = { ...state.queue, paused_all: paused[1] === 'pause' };
+    say('queue.changed', state.queue);
+    for (const job of state.jobs.values()) {
+      if (state.queue.paused_all && job.state === 'queued') changeJob(job, { state: 'held', held_reason: 'paused' });
+      if (!state.queue.paused_all && job.held_reason === 'paused') changeJob(job, { state: 'queued', held_reason: null });
+    }
+    return json(response, 200, state.queue);
+  }
+  const order = /^\/jobs\/(\d+)\/(hold|release|retry|move)$/.exec(path);
+  if (order) {
+    const body = await bodyOf(request);
+    const beside = state.jobs.get(body.before ?? body.after);
+    const change = {
+      hold: { state: 'held', held_reason: 'user' },
+      release: { state: 'queued', held_reason: null },
+      retry: { state: 'queued', error: null, started_at_ms: null, finished_at_ms: null, cancel_requested: false },
+      move: { rank: (beside?.rank ?? 0) + (body.before ? -0.5 : 0.5) },
+    }[order[2]];
+    return json(response, 200, changeJob({ id: Number(order[1]) }, change));
+  }
+  const changed = request.method === 'PATCH' && state.jobs.get(Number(/^\/jobs\/(\d+)$/.exec(path)?.[1]));
+  if (changed) {
+    const { priority = changed.priority, gpu = changed.requested.gpu } = await bodyOf(request);
+    const requested = { ...changed.requested, gpu: gpu ?? undefined };
+    return json(response, 200, changeJob(changed, { priority, requested }));
   }
   const cancelled = /^\/jobs\/(\d+)\/cancel$/.exec(path);
   if (cancelled) return json(response, 200, changeJob({ id: Number(cancelled[1]) }, { state: 'cancelled', cancel_requested: true, finished_at_ms: Date.now() }));

@@ -5,8 +5,11 @@
 import type {
   ImagePage,
   Job,
+  JobChange,
+  JobMove,
   JobRequest,
   JobWithImages,
+  Pauses,
   Problem,
   Samplers,
   Settings,
@@ -70,6 +73,14 @@ export const api = {
     ),
   submit: (request: JobRequest) => call<SubmitReceipt>('POST', '/jobs', request),
   cancel: (id: number) => call<Job>('POST', `/jobs/${id}/cancel`, {}),
+  hold: (id: number) => call<Job>('POST', `/jobs/${id}/hold`, {}),
+  release: (id: number) => call<Job>('POST', `/jobs/${id}/release`, {}),
+  move: (id: number, where: JobMove) => call<Job>('POST', `/jobs/${id}/move`, where),
+  change: (id: number, change: JobChange) => call<Job>('PATCH', `/jobs/${id}`, change),
+  retry: (id: number) => call<Job>('POST', `/jobs/${id}/retry`, {}),
+  /** Without an owner: everybody. */
+  pause: (owner?: string) => call<Pauses>('POST', '/queue/pause', owner === undefined ? {} : { owner }),
+  resume: (owner?: string) => call<Pauses>('POST', '/queue/resume', owner === undefined ? {} : { owner }),
   changeSettings: (change: SettingsChange) => call<Settings>('PUT', '/settings', change),
   login: (token: string) => call<null>('POST', '/login', { token }),
 };

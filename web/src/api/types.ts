@@ -21,6 +21,10 @@ export type Telemetry = Schemas['Telemetry'];
 export type Settings = Schemas['Settings'];
 export type SettingsChange = Schemas['SettingsChange'];
 export type Counts = Schemas['Counts'];
+/** What is paused. */
+export type Pauses = Schemas['Queue'];
+export type JobMove = Schemas['JobMove'];
+export type JobChange = Schemas['JobChange'];
 export type Server = Schemas['Server'];
 export type Snapshot = Schemas['Snapshot'];
 export type Message = Schemas['EventEnvelope'];

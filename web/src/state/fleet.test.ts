@@ -39,6 +39,7 @@ class Server {
   private images: Image[] = [];
   private readonly gpus = [makeGpu(0), makeGpu(1)];
   private settings = makeSnapshot().settings;
+  private queue = makeSnapshot().queue;
   private clock = 1;
 
   constructor(private random: () => number) {}
@@ -74,6 +75,13 @@ class Server {
       const gpu = { ...this.gpus[at]!, resident_models: [`model-${this.clock}`] };
       this.gpus[at] = gpu;
       this.tell('gpu.changed', { gpu });
+    } else if (dice < 0.97) {
+      const paused_owners = this.random() < 0.5 ? [] : ['ada'];
+      this.queue = { paused_all: this.random() < 0.5, paused_owners };
+      this.tell('queue.changed', this.queue);
+    } else if (dice < 0.98) {
+      const job = pick(this.jobs.filter((other) => other.state === 'queued' || other.state === 'held'));
+      if (job) this.update({ ...job, rank: -this.clock, priority: 'background' });
     } else {
       this.settings = { ...this.settings, 'multi_gpu.max_gpus': 1 + Math.floor(this.random() * 8) };
       this.tell('settings.changed', { settings: this.settings });
@@ -87,6 +95,7 @@ class Server {
     return makeSnapshot({
       seq: this.seq,
       settings: this.settings,
+      queue: this.queue,
       gpus: [...this.gpus],
       counts,
       jobs: [...this.jobs.filter((job) => isActive(job.state)), ...ended.slice(0, 50)],
@@ -118,6 +127,7 @@ function facts(fleet: Fleet) {
     seq: fleet.seq,
     stale: fleet.stale,
     settings: fleet.settings,
+    pauses: fleet.pauses,
     gpus: fleet.gpus,
     counts: fleet.counts,
     jobs: [...fleet.jobs.values()].sort((a, b) => a.id - b.id),
@@ -139,6 +149,18 @@ describe('a snapshot plus deltas', () => {
       told = server.sent.length;
       expect(facts(fleet)).toEqual(facts(after(message('snapshot', server.seq, server.snapshot()))));
     }
+  });
+});
+
+describe('a retried job', () => {
+  it('waits again, and is counted where it is', () => {
+    const failed = makeJob(1, { state: 'failed' });
+    const fleet = after(
+      snapshotMessage({ jobs: [failed], counts: { ...kNoCounts, failed: 1 } }),
+      message('job.updated', 1, { job: { ...failed, state: 'queued', finished_at_ms: null } }),
+    );
+    expect(fleet.jobs.get(1)?.state).toBe('queued');
+    expect(fleet.counts).toEqual({ ...kNoCounts, queued: 1 });
   });
 });
 

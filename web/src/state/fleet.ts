@@ -12,6 +12,7 @@ import type {
   JobState,
   Message,
   Model,
+  Pauses,
   Profile,
   Progress,
   Server,
@@ -40,6 +41,7 @@ export interface Fleet {
   gpus: readonly Gpu[];
   telemetry: Telemetry;
   counts: Counts;
+  pauses: Pauses;
   /** Every active job and the last kEndedKept that ended. */
   jobs: ReadonlyMap<number, Job>;
   /** Published images, newest id first, complete down to the last one held. */
@@ -70,6 +72,7 @@ export const kEmptyFleet: Fleet = {
   gpus: [],
   telemetry: { state: 'ok', reason: null },
   counts: kNoCounts,
+  pauses: { paused_all: false, paused_owners: [] },
   jobs: new Map(),
   images: [],
   gallery_limit: kGalleryPage,
@@ -185,6 +188,7 @@ function acceptSnapshot(draft: Draft, snapshot: Snapshot): void {
   draft.set('gpus', byIndex(snapshot.gpus));
   draft.set('telemetry', snapshot.telemetry);
   draft.set('counts', { ...kNoCounts, ...snapshot.counts });
+  draft.set('pauses', snapshot.queue);
   draft.set('models', snapshot.models);
   draft.set('profiles', snapshot.profiles);
   draft.set('default_model', snapshot.default_model);
@@ -221,6 +225,9 @@ function applyDurable(draft: Draft, message: Message): void {
       return;
     case 'settings.changed':
       draft.set('settings', { ...draft.fleet.settings, ...message.data.settings });
+      return;
+    case 'queue.changed':
+      draft.set('pauses', message.data);
       return;
     case 'gpu.changed':
       hearGpus(draft, message.data);

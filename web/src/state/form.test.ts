@@ -3,7 +3,7 @@ import { effective, findNamed, firstProfile, followModel, fromJob, kFirstDraft, 
 import { fieldName, formErrors } from './problem';
 import { backoffMs } from './backoff';
 import { shownState } from './gpus';
-import { imageRatio, jobProgress, sortQueue } from './queue';
+import { imageRatio, jobProgress, neighboursOf, sortQueue } from './queue';
 import { makeGpu, makeJob, makeModel, makeProfile } from './testing';
 
 const cinematic = makeProfile('cinematic', {
@@ -170,6 +170,31 @@ describe('the queue', () => {
 
   it('does not count loading as part of an image', () => {
     expect(imageRatio({ gpu: '', image_index: 0, phase: 'load', step: 1, steps: 2, ratio: 0.5 })).toBeNull();
+  });
+});
+
+describe('where a waiting job can go', () => {
+  const jobs = [
+    makeJob(1),
+    makeJob(2, { state: 'held', held_reason: 'user' }),
+    makeJob(3),
+    makeJob(4, { priority: 'background' }),
+    makeJob(5, { state: 'running' }),
+    makeJob(6, { rank: -1 }),
+  ];
+  const near = (id: number) => {
+    const { first, before, after } = neighboursOf(jobs.find((job) => job.id === id)!, sortQueue(jobs));
+    return [first?.id, before?.id, after?.id];
+  };
+  it('is beside the others of its priority in their order, held ones too', () => {
+    expect(near(6)).toEqual([undefined, undefined, 1]);
+    expect(near(1)).toEqual([6, 6, 2]);
+    expect(near(2)).toEqual([6, 1, 3]);
+    expect(near(3)).toEqual([6, 2, undefined]);
+  });
+  it('is nowhere for the only one of its priority and for one that runs', () => {
+    expect(near(4)).toEqual([undefined, undefined, undefined]);
+    expect(near(5)).toEqual([undefined, undefined, undefined]);
   });
 });
 

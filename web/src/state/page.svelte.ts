@@ -46,6 +46,8 @@ class Page {
   cancelling = $state.raw<ReadonlySet<number>>(new Set());
   pendingSettings = $state.raw<SettingsChange>({});
   openImage = $state<number | null>(null);
+  /** The waiting job whose place, priority and gpu are being changed. */
+  openJob = $state<number | null>(null);
   loadingMore = $state(false);
 
   private touched = new Set<keyof Draft>();
@@ -216,6 +218,24 @@ class Page {
       // Ended while the request was on its way: the queue shows it already.
       if (error instanceof ApiError && error.status === 409) return;
       this.notify('error', text.queue.cancel_failed(job.id, describe(error)));
+    }
+  }
+
+  /** Asks for something about a job; the stream tells what came of it. */
+  async order(id: number, ask: () => Promise<unknown>): Promise<void> {
+    try {
+      await ask();
+    } catch (error) {
+      this.notify('error', text.queue.refused(id, describe(error)));
+    }
+  }
+
+  /** Without an owner: everybody. */
+  async setPaused(paused: boolean, owner?: string): Promise<void> {
+    try {
+      await (paused ? api.pause(owner) : api.resume(owner));
+    } catch (error) {
+      this.notify('error', text.queue.pause_failed(describe(error)));
     }
   }
 

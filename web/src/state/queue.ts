@@ -12,6 +12,27 @@ export interface Queue {
   ended: Job[];
 }
 
+function inTurn(a: Job, b: Job): number {
+  return kOrder[a.priority] - kOrder[b.priority] || a.rank - b.rank || a.id - b.id;
+}
+
+/** The jobs that a waiting one can be moved before or after; null where it stands at that end of its priority. */
+export interface Neighbours {
+  first: Job | null;
+  before: Job | null;
+  after: Job | null;
+}
+
+export function neighboursOf(job: Job, { queued, held }: Queue): Neighbours {
+  const line = [...queued, ...held].filter((other) => other.priority === job.priority).sort(inTurn);
+  const at = line.findIndex((other) => other.id === job.id);
+  return {
+    first: at > 0 ? line[0]! : null,
+    before: at > 0 ? line[at - 1]! : null,
+    after: (at >= 0 && line[at + 1]) || null,
+  };
+}
+
 export function sortQueue(jobs: Iterable<Job>): Queue {
   const queue: Queue = { running: [], queued: [], held: [], ended: [] };
   for (const job of jobs) {
@@ -20,10 +41,9 @@ export function sortQueue(jobs: Iterable<Job>): Queue {
     else if (job.state === 'held') queue.held.push(job);
     else queue.ended.push(job);
   }
-  const arrival = (a: Job, b: Job) => kOrder[a.priority] - kOrder[b.priority] || a.rank - b.rank || a.id - b.id;
   queue.running.sort((a, b) => (a.started_at_ms ?? 0) - (b.started_at_ms ?? 0) || a.id - b.id);
-  queue.queued.sort(arrival);
-  queue.held.sort(arrival);
+  queue.queued.sort(inTurn);
+  queue.held.sort(inTurn);
   queue.ended.sort(newestEndedFirst);
   return queue;
 }

@@ -115,6 +115,7 @@ export function makeSnapshot(change: Partial<Snapshot> = {}): Snapshot {
     gpus: [makeGpu(0), makeGpu(1)],
     telemetry: { state: 'ok', reason: null },
     counts: { ...kNoCounts },
+    queue: { paused_all: false, paused_owners: [] },
     jobs: [],
     images: [],
     models: [],
