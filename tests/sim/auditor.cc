@@ -1,6 +1,7 @@
 #include "auditor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iterator>
 #include <tuple>
@@ -14,8 +15,6 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): the words o
 
 namespace {
 
-auto position(const Row& row) { return std::tuple(row.facts.priority, row.facts.rank, row.facts.id); }
-
 bool derived(HeldReason reason) {
   return reason == HeldReason::paused || reason == HeldReason::no_gpu || reason == HeldReason::model_disabled;
 }
@@ -24,6 +23,34 @@ bool derived(HeldReason reason) {
 
 void Auditor::report(std::string what) {
   if (!violation_) violation_ = std::move(what);
+}
+
+std::vector<std::string> Auditor::situation() const {
+  const Tuning& t = policy_.tuning;
+  std::vector<std::string> lines;
+  lines.push_back(format("policy: multi_gpu {} algorithm {} objective {} load_beside_run {} resident_limit {} host {}",
+                         policy_.multi_gpu, static_cast<int>(policy_.algorithm), static_cast<int>(policy_.objective),
+                         static_cast<int>(policy_.load_beside_run), policy_.resident_limit, policy_.host_memory_bytes));
+  lines.push_back(
+      format("tuning: quantum {} guard {} load_behind {} replicate_behind {} staging {} rollout {} splitting {}",
+             t.quantum, t.guard_seconds, static_cast<int>(t.load_behind), static_cast<int>(t.replicate_behind),
+             static_cast<int>(t.staging), static_cast<int>(t.rollout), static_cast<int>(t.splitting)));
+  for (const ModelKey& key : policy_.pinned_models) lines.push_back(format("pinned: {}", key));
+  for (const GpuUuid& uuid : selected_) {
+    std::string line = format("{}: {} bytes of {}", uuid, bytes_on(uuid), gpus_.at(uuid).memory_total_bytes);
+    for (const auto& [id, process] : processes_) {
+      static constexpr const char* kPhases[] = {"starting", "ready", "running"};
+      if (process.gpu == uuid) line += format(", {} {}", process.model, kPhases[static_cast<int>(process.phase)]);
+    }
+    lines.push_back(std::move(line));
+  }
+  for (const auto& [id, row] : open_) {
+    lines.push_back(format("job {}: {} {} {} rank {} pin {} deaths {} chunks {} missing {} remaining {}", id.value,
+                           row.held ? name(*row.held) : name(row.state), row.facts.model, name(row.facts.priority),
+                           row.facts.rank, row.facts.pin.value_or("any"), row.deaths, row.chunks.size(),
+                           row.missing.size(), remaining(row).size()));
+  }
+  return lines;
 }
 
 JobFacts Auditor::facts_of(const Row& row) {
@@ -43,6 +70,10 @@ void Auditor::restart() {
   gpus_.clear();  // told again
   models_.clear();
   selected_.clear();
+  pauses_.clear();
+  host_.forget_all();
+  tenures_.clear();
+  wake_at_.reset();
   for (auto& [id, row] : open_) {
     row.in_flight.clear();
     row.chunks.clear();
@@ -61,20 +92,44 @@ void Auditor::begin(const Event& event, Instant now) {
   started_.clear();
   told_to_stop_.clear();
   died_for_.reset();
+  reordered_.reset();
+  expected_order_.reset();
+  evicted_.clear();
   lost_gpu_.reset();
   std::visit([this](const auto& e) { on(e); }, event);
 }
 
 void Auditor::on(const GpuArrived& e) {
   const auto known = gpus_.find(e.gpu.uuid);
-  if (known != gpus_.end() && known->second.kind != e.gpu.kind) lost_gpu_ = e.gpu.uuid;
+  if (known != gpus_.end() && known->second.kind != e.gpu.kind) {
+    lost_gpu_ = e.gpu.uuid;
+    tenures_.erase(e.gpu.uuid);
+  }
   gpus_[e.gpu.uuid] = e.gpu;
 }
 
 void Auditor::on(const GpuLost& e) {
   lost_gpu_ = e.gpu;
   gpus_.erase(e.gpu);
+  tenures_.erase(e.gpu);
   std::erase_if(died_loading_, [&](const auto& entry) { return entry.first.first == e.gpu; });
+}
+
+void Auditor::on(const ModelKnown& e) {
+  const auto known = models_.find(e.model.key);
+  if (known != models_.end() && known->second == e.model) return;
+  models_[e.model.key] = e.model;
+  outdate(e.model.key);
+}
+
+void Auditor::on(const ModelForgotten& e) {
+  if (models_.erase(e.model) > 0) outdate(e.model);
+}
+
+void Auditor::outdate(const ModelKey& model) {
+  for (auto& [id, process] : processes_) {
+    if (process.model == model) process.facts = Process::Facts::outdated;
+  }
 }
 
 void Auditor::on(const JobSubmitted& e) {
@@ -112,6 +167,9 @@ void Auditor::on(const WorkerReady& e) {
   const auto process = processes_.find(e.worker);
   if (process == processes_.end() || process->second.phase != Process::Phase::starting) return;
   process->second.phase = Process::Phase::ready;
+  if (process->second.load == Process::Load::alone) {
+    tenures_[process->second.gpu] = {Duration{0}, now_ - process->second.since};
+  }
   died_loading_.erase({process->second.gpu, process->second.model});
 }
 
@@ -135,9 +193,9 @@ void Auditor::on(const WorkerLost& e) {
   if (process.phase != Process::Phase::starting) return;
   died_loading_[{process.gpu, process.model}] = now_;
   if (e.blame == Blame::none) return;
-  if (process.loads_for == Process::For::model) {
+  if (process.loads_for == Process::For::model || !loading_for_.contains(process.gpu)) {
     died_for_ = process.model;
-  } else if (loading_for_.contains(process.gpu) && open_.contains(loading_for_.at(process.gpu))) {
+  } else if (open_.contains(loading_for_.at(process.gpu))) {
     ++open_.at(loading_for_.at(process.gpu)).deaths;
   }
 }
@@ -158,6 +216,7 @@ OpenChunk* Auditor::close(ChunkId id) {
   OpenChunk& chunk = chunks_.at(id);
   const auto row = open_.find(chunk.job);
   if (row != open_.end()) row->second.chunks.erase(id);
+  if (gpus_.contains(chunk.gpu) && lost_gpu_ != chunk.gpu) tenures_[chunk.gpu].ran += now_ - chunk.since;
   const auto process = processes_.find(chunk.worker);
   if (process != processes_.end()) {
     process->second.phase = Process::Phase::ready;
@@ -238,7 +297,8 @@ void Auditor::check(const StartWorker& a) {
   if (!gpus_.contains(a.gpu)) return report(format("worker {} starts on gpu {}, which is gone", a.worker.value, a.gpu));
   if (!models_.contains(a.model)) return report(format("worker {} loads unknown model {}", a.worker.value, a.model));
   const bool beside_run = running_on(a.gpu) != nullptr;
-  const bool may_beside = by_amp() && policy_.load_beside_run == LoadBesideRun::yes;
+  const bool may_beside =
+      by_amp() && policy_.load_beside_run == LoadBesideRun::yes && policy_.tuning.load_behind == Part::on;
   if (loading_on(a.gpu) != nullptr) report(format("gpu {} loads beside another load", a.gpu));
   if (beside_run && !may_beside) report(format("gpu {} loads beside a chunk", a.gpu));
   const ModelFacts& model = models_.at(a.model);
@@ -254,6 +314,8 @@ void Auditor::check(const StartWorker& a) {
   if (policy_.resident_limit >= 0 && residents > std::max(policy_.resident_limit, 1)) {
     report(format("gpu {} holds {} models", a.gpu, residents));
   }
+  if (by_amp()) check_switch(a);
+  check_evicted(a);
   started_on_.insert(a.gpu);
   processes_[a.worker] = {a.gpu,
                           a.model,
@@ -262,7 +324,8 @@ void Auditor::check(const StartWorker& a) {
                           Process::Phase::starting,
                           std::nullopt,
                           beside_run ? Process::Load::beside_run : Process::Load::alone,
-                          by_amp() ? Process::For::model : Process::For::one_job};
+                          by_amp() ? Process::For::model : Process::For::one_job,
+                          now_};
   if (bytes_on(a.gpu) > gpus_.at(a.gpu).memory_total_bytes) report(format("memory of gpu {} is oversold", a.gpu));
 }
 
@@ -270,6 +333,7 @@ void Auditor::check(const StopWorker& a) {
   const auto process = processes_.find(a.worker);
   if (process == processes_.end()) return report(format("worker {} is stopped, but there is none", a.worker.value));
   if (process->second.chunk) report(format("worker {} is stopped under its chunk", a.worker.value));
+  note_stop(process->second);
   processes_.erase(process);
 }
 
@@ -281,10 +345,7 @@ void Auditor::check(const StartChunk& a) {
   if (process->second.phase != Process::Phase::ready) report(format("worker {} is not ready", a.worker.value));
   if (process->second.gpu != a.gpu) report(format("chunk {} names another gpu than its worker's", a.chunk.value));
   if (running_on(a.gpu) != nullptr) report(format("gpu {} runs two things at once", a.gpu));
-  if (const Process* load = loading_on(a.gpu); load != nullptr) {
-    const bool may_beside = by_amp() && policy_.load_beside_run == LoadBesideRun::yes;
-    if (!may_beside || load->load == Process::Load::alone) report(format("gpu {} runs beside a load", a.gpu));
-  }
+  if (loading_on(a.gpu) != nullptr && !may_run_beside_load()) report(format("gpu {} runs beside a load", a.gpu));
   const auto found = open_.find(a.job);
   if (found == open_.end()) return report(format("chunk {} runs job {}, which has ended", a.chunk.value, a.job.value));
   Row& row = found->second;
@@ -293,6 +354,8 @@ void Auditor::check(const StartChunk& a) {
   if (row.facts.model != process->second.model) report(format("job {} runs on another model", a.job.value));
   if (row.facts.pin && *row.facts.pin != a.gpu) report(format("job {} runs on another gpu than its pin", a.job.value));
   check_indices(row, a);
+  check_cut(row, a);
+  check_not_overtaking(row, a.gpu);
   for (const auto& [id, other] : open_) {
     if (other.state == JobState::queued) check_order(row, other);
   }
@@ -301,7 +364,8 @@ void Auditor::check(const StartChunk& a) {
   row.chunks.insert(a.chunk);
   process->second.phase = Process::Phase::running;
   process->second.chunk = a.chunk;
-  chunks_[a.chunk] = {a.worker, a.job, {a.indices.begin(), a.indices.end()}, OpenChunk::Worker::alive};
+  process->second.since = now_;
+  chunks_[a.chunk] = {a.worker, a.job, {a.indices.begin(), a.indices.end()}, OpenChunk::Worker::alive, a.gpu, now_};
 }
 
 // All that remains of the job, or by amp a part of it; never what another chunk makes or what is on its way.
@@ -317,7 +381,7 @@ void Auditor::check_indices(const Row& row, const StartChunk& a) {
 
 // `other` could start as well.
 void Auditor::check_order(const Row& started, const Row& other) {
-  if (other.known == Row::Known::no || !(position(other) < position(started))) return;
+  if (other.known == Row::Known::no || !(other.place() < started.place())) return;
   if (in_order()) {
     report(format("job {} starts before job {}, which is first", started.facts.id.value, other.facts.id.value));
   }
@@ -402,6 +466,22 @@ void Auditor::check_failure(const Row& row, const SetJobState& a) {
 
 void Auditor::check(const WakeAt& a) {
   if (a.at <= now_) report("a wish to be woken in the past");
+  wake_at_ = a.at;
+}
+
+void Auditor::check(const StageModel& a) {
+  if (!by_amp() || policy_.tuning.staging == Part::off) report(format("model {} is staged for nobody", a.model));
+  if (auto wrong = host_.order(a, models_)) report(std::move(*wrong));
+}
+
+void Auditor::check(const UnstageModel& a) {
+  if (auto wrong = host_.order(a)) report(std::move(*wrong));
+}
+
+void Auditor::check(const RememberCost& a) {
+  if (!std::isfinite(a.record.log_ratio) || !std::isfinite(a.record.count) || a.record.count <= 0.0) {
+    report(format("a cost of {} is remembered that is no number", a.record.subject));
+  }
 }
 
 // --- the whole ------------------------------------------------------------------------------------------------
@@ -416,7 +496,10 @@ void Auditor::end(const Scheduler& scheduler) {
   check_gpus(scheduler.gpus());
   check_rows();
   check_started();
+  check_places();
+  if (auto wrong = host_.check(models_, policy_)) report(std::move(*wrong));
   check_no_idle_gpu_with_work();
+  check_not_stalled();
 }
 
 // A chunk is told to stop because somebody asked, or because its job has failed.
@@ -510,6 +593,7 @@ bool Auditor::can_take(const Gpu& gpu, const Row& row) const {
 
 std::optional<HeldReason> Auditor::expected_hold(const Row& row) {
   if (row.held_by_others) return row.held_by_others;
+  if (pauses_.contains(std::nullopt) || pauses_.contains(row.facts.owner)) return HeldReason::paused;
   if (!models_.contains(row.facts.model)) return HeldReason::model_disabled;
   const auto [cached, unseen] = takers_.try_emplace({row.facts.model, row.facts.pin}, 0);
   if (unseen) {
@@ -550,7 +634,7 @@ bool Auditor::may_start(const Row& row) {
 }
 
 void Auditor::check_no_idle_gpu_with_work() {
-  if (by_amp()) return;  // it may idle on purpose
+  if (by_amp()) return check_warm_gpus();  // others may idle on purpose
   std::set<ModelKey> loads;
   for (const auto& [id, process] : processes_) {
     if (process.phase == Process::Phase::starting) loads.insert(process.model);
@@ -559,7 +643,7 @@ void Auditor::check_no_idle_gpu_with_work() {
   for (const auto& [id, row] : open_) {
     if (may_start(row)) waiting.push_back(&row);
   }
-  std::sort(waiting.begin(), waiting.end(), [](const Row* x, const Row* y) { return position(*x) < position(*y); });
+  std::sort(waiting.begin(), waiting.end(), [](const Row* x, const Row* y) { return x->place() < y->place(); });
   if (in_order() && waiting.size() > 1) waiting.resize(1);
   for (const GpuUuid& uuid : selected_) {
     if (is_busy(uuid)) continue;

@@ -8,9 +8,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "host_ledger.h"
 #include "scheduler/scheduler.h"
 
 namespace pixelfleet::sim {
@@ -31,6 +33,8 @@ struct Row {
   // After a restart: whether the new scheduler has heard of it.
   enum class Known { no, yes } known = Known::yes;
 
+  auto place() const { return std::tuple(facts.priority, facts.rank, facts.id); }
+  bool waits() const { return state == JobState::queued || state == JobState::held; }
   bool all_handed_over() const { return missing.size() == in_flight.size(); }
   // A job that never failed: the scheduler has no reason to treat it unlike others of its model and pin.
   bool fresh() const { return deaths == 0 && memory == Memory::fine; }
@@ -46,6 +50,8 @@ struct Process {
   enum class Load { alone, beside_run } load = Load::alone;
   // For whom it loads: for one job, which the views name, or (amp) for whoever wants the model.
   enum class For { one_job, model } loads_for = For::one_job;
+  Instant since = {};  // of the load or chunk under way
+  enum class Facts { current, outdated } facts = Facts::current;
 };
 
 struct OpenChunk {
@@ -53,6 +59,14 @@ struct OpenChunk {
   JobId job;
   std::set<int> left;  // not handed over
   enum class Worker { alive, lost } alive = Worker::alive;
+  GpuUuid gpu = {};
+  Instant since = {};
+};
+
+// What a gpu ran since its last load that kept it from running, and what that load took.
+struct Tenure {
+  Duration ran{0};
+  Duration paid{0};
 };
 
 class Auditor {
@@ -69,6 +83,8 @@ class Auditor {
 
   const std::optional<std::string>& violation() const { return violation_; }
   void report(std::string what);  // the first one counts
+  std::vector<std::string> situation()
+      const;  // policy, gpus and waiting jobs as lines, for whoever looks for the cause
 
   const std::map<JobId, Row>& open() const { return open_; }
   const std::map<JobId, JobState>& ended() const { return ended_; }
@@ -77,17 +93,25 @@ class Auditor {
   const std::map<GpuUuid, Gpu>& gpus() const { return gpus_; }
   const std::map<ModelKey, scheduler::ModelFacts>& models() const { return models_; }
   const scheduler::Policy& policy() const { return policy_; }
+  const HostLedger& host() const { return host_; }
+  const std::set<std::optional<std::string>>& pauses() const { return pauses_; }
 
  private:
   void on(const scheduler::PolicyChanged& e) { policy_ = e.policy; }
   void on(const scheduler::GpuArrived& e);
   void on(const scheduler::GpuLost& e);
-  void on(const scheduler::ModelKnown& e) { models_[e.model.key] = e.model; }
-  void on(const scheduler::ModelForgotten& e) { models_.erase(e.model); }
+  void on(const scheduler::ModelKnown& e);
+  void on(const scheduler::ModelForgotten& e);
+  void outdate(const ModelKey& model);  // what runs it has other facts than are known now
   void on(const scheduler::JobSubmitted& e);
   void on(const scheduler::JobCancelRequested& e);
   void on(const scheduler::JobHeld& e);
   void on(const scheduler::JobReleased& e);
+  void on(const scheduler::JobMoved& e);
+  void on(const scheduler::JobReprioritised& e);
+  void on(const scheduler::JobPinned& e);
+  void on(const scheduler::QueuePaused& e) { pauses_.insert(e.owner); }
+  void on(const scheduler::QueueResumed& e) { pauses_.erase(e.owner); }
   void on(const scheduler::WorkerReady& e);
   void on(const scheduler::WorkerLost& e);
   void on(const scheduler::ModelUnloadable& e);
@@ -95,6 +119,9 @@ class Auditor {
   void on(const scheduler::ChunkEnded& e);
   void on(const scheduler::ImagePublished& e);
   void on(const scheduler::ImageRejected& e);
+  void on(const scheduler::ModelStaged& e) { host_.on(e, models_); }
+  void on(const scheduler::ModelUnstaged& e) { host_.on(e); }
+  void on(const scheduler::TimerFired&) { wake_at_.reset(); }
   template <class Event>
   void on(const Event&) {}  // the others change nothing that is audited
 
@@ -105,10 +132,10 @@ class Auditor {
   void check(const scheduler::AbandonChunk& a);
   void check(const scheduler::SetJobState& a);
   void check(const scheduler::WakeAt& a);
-  void check(const scheduler::SetJobOrder&) {}
-  void check(const scheduler::StageModel&) {}
-  void check(const scheduler::UnstageModel&) {}
-  void check(const scheduler::RememberCost&) {}
+  void check(const scheduler::SetJobOrder& a);
+  void check(const scheduler::StageModel& a);
+  void check(const scheduler::UnstageModel& a);
+  void check(const scheduler::RememberCost& a);
   void check_failure(const Row& row, const scheduler::SetJobState& a);
 
   void check_indices(const Row& row, const scheduler::StartChunk& a);
@@ -118,6 +145,25 @@ class Auditor {
   void check_gpus(const std::vector<scheduler::Scheduler::GpuView>& views);
   void check_rows();
   void check_no_idle_gpu_with_work();
+
+  // auditor_orders.cc
+  std::vector<JobId> jobs_in_order(Priority priority) const;
+  bool was_moved_before(const Row& other, const Row& row) const;
+  bool may_have_to_wait_for_moved(const Row& row, const GpuUuid& gpu) const;
+  void check_not_overtaking(const Row& row, const GpuUuid& gpu);
+  void check_places();
+
+  // auditor_amp.cc
+  void check_cut(const Row& row, const scheduler::StartChunk& a);
+  void check_switch(const scheduler::StartWorker& a);
+  void check_evicted(const scheduler::StartWorker& a);
+  void check_warm_gpus();
+  void check_not_stalled();
+  void note_stop(const Process& process);
+  bool has_waiting_work(const ModelKey& model, const GpuUuid& gpu) const;
+  bool has_room_beside_pinned(const GpuUuid& uuid, const scheduler::ModelFacts& model) const;
+  // Whether a worker of a gpu may run while another one there loads.
+  bool may_run_beside_load() const { return by_amp() && policy_.load_beside_run == scheduler::LoadBesideRun::yes; }
 
   std::optional<HeldReason> expected_hold(const Row& row);
   bool can_take(const Gpu& gpu, const Row& row) const;
@@ -144,12 +190,24 @@ class Auditor {
   std::set<GpuUuid> selected_;
   std::map<GpuUuid, JobId> loading_for_;  // from the last views
   std::map<std::pair<GpuUuid, ModelKey>, Instant> died_loading_;
+  std::set<std::optional<std::string>> pauses_;
+  HostLedger host_;
+  std::map<GpuUuid, Tenure> tenures_;
+  std::optional<Instant> wake_at_;
   std::int64_t last_worker_ = 0;
   std::int64_t last_chunk_ = 0;
 
   // Of the step under way.
   Instant now_;
   const scheduler::Event* event_ = nullptr;
+  struct Reordered {
+    JobId job;
+    Priority priority = Priority::normal;
+    std::optional<GpuUuid> pin;
+  };
+  std::optional<Reordered> reordered_;                // one job, as asked for
+  std::optional<std::vector<JobId>> expected_order_;  // after a move
+  std::map<GpuUuid, std::set<ModelKey>> evicted_;
   std::set<GpuUuid> started_on_;
   std::set<JobId> started_;           // jobs of which a chunk was started
   std::set<JobId> told_to_stop_;      // jobs of which a chunk was cancelled

@@ -16,7 +16,7 @@ namespace {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): the words of events.h
 
-constexpr std::uint64_t kDefaultSeeds = 2000;
+constexpr std::uint64_t kDefaultSeeds = 1000;
 
 std::optional<std::uint64_t> number_from_environment(const char* variable) {
   const char* text = std::getenv(variable);
@@ -81,14 +81,15 @@ TEST(Simulation, TheSameSeedGivesTheSameActionsAlsoFromCopies) {
 
 // --- planted bugs ---------------------------------------------------------------------------------------------
 
-// Runs histories until the auditor finds the planted bug; what it said, or nothing.
+// What the auditor says in so many histories, each up to its first violation; every promise that is broken, one a line.
 std::string found_within(int histories, Options options) {
+  std::string found;
   for (int i = 1; i <= histories; ++i) {
     options.seed = static_cast<std::uint64_t>(i);
     const Outcome outcome = run_history(options);
-    if (outcome.violation) return *outcome.violation;
+    if (outcome.violation) found += *outcome.violation + '\n';
   }
-  return "nothing";
+  return found;
 }
 
 template <class A>
@@ -99,7 +100,7 @@ void drop(std::vector<Action>& actions) {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-constexpr int kEnough = 100;
+constexpr int kEnough = 200;
 
 TEST(PlantedBug, AChunkIsNotAbandonedWhenItsWorkerDies) {
   Options options;
@@ -165,7 +166,7 @@ TEST(PlantedBug, AChunkIsNeverStarted) {
 TEST(PlantedBug, NobodyAsksToBeWokenAfterABackOff) {
   Options options;
   options.distort_actions = [](std::vector<Action>& actions) { drop<WakeAt>(actions); };
-  EXPECT_THAT(found_within(kEnough, options), HasSubstr("never ends"));
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("waits while nothing happens and nothing will"));
 }
 
 TEST(PlantedBug, DeathsAreNotCounted) {
@@ -190,7 +191,7 @@ TEST(PlantedBug, ARestartForgetsCancels) {
   options.distort_event = [](Event& event) {
     if (auto* job = std::get_if<JobSubmitted>(&event)) job->job.cancel_requested = false;
   };
-  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("waits though it was")));
+  EXPECT_THAT(found_within(5 * kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("waits though it was")));
 }
 
 TEST(PlantedBug, AnIdleGpuIsOverlooked) {

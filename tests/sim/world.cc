@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/format.h"
@@ -12,6 +13,12 @@ using namespace scheduler;  // NOLINT(google-build-using-namespace): the words o
 namespace {
 
 constexpr std::int64_t kMaxSteps = 100'000;
+constexpr int kMostWakesForNothing = 100;  // in a second
+
+bool is_poisoned(const Options& options) {
+  if (options.estimates != Options::Estimates::by_seed) return options.estimates == Options::Estimates::poisoned;
+  return options.seed % 4 == 0;
+}
 
 std::uint64_t mix(std::uint64_t hash, std::string_view text) {
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
@@ -25,7 +32,7 @@ Outcome run_history(const Options& options) {
   return world.run();
 }
 
-SimWorld::SimWorld(const Options& options) : options_(options), rng_(options.seed) {}
+SimWorld::SimWorld(const Options& options) : options_(options), rng_(options.seed), poisoned_(is_poisoned(options)) {}
 
 Outcome SimWorld::run() {
   set_up();
@@ -42,6 +49,9 @@ Outcome SimWorld::run() {
     auditor_.report(format("job {} never ends: it is {} when all is calm", id.value, name(row.state)));
   }
   outcome_.violation = auditor_.violation();
+  if (options_.trace == Trace::on && outcome_.violation) {
+    for (std::string& line : auditor_.situation()) outcome_.trace.push_back(std::move(line));
+  }
   for (const auto& [id, state] : auditor_.ended()) ++outcome_.ended[state];
   outcome_.published = static_cast<int>(published_.size());
   return std::move(outcome_);
@@ -61,6 +71,7 @@ void SimWorld::happen(Happening& happening) {
     case Happening::Kind::storm: return storm();
     case Happening::Kind::publish: return publish(happening);
     case Happening::Kind::wake: wake_.reset(); return step(TimerFired{});
+    case Happening::Kind::staging: return step(std::move(happening.event));
     case Happening::Kind::event: break;
   }
   // What a process that is gone still had to say is not heard: except for now and then, when it was on the way.
@@ -96,6 +107,21 @@ void SimWorld::step(Event event) {
     std::visit([this](const auto& a) { carry_out(a); }, action);
   }
   auditor_.end(scheduler_);
+  note_wakes(event, actions);
+}
+
+// To be woken again and again with nothing to do keeps a machine busy for nothing.
+void SimWorld::note_wakes(const Event& event, const std::vector<Action>& actions) {
+  const bool nothing = std::all_of(actions.begin(), actions.end(),
+                                   [](const Action& action) { return std::holds_alternative<WakeAt>(action); });
+  if (!std::holds_alternative<TimerFired>(event) || !nothing) {
+    wakes_for_nothing_ = 0;
+    return;
+  }
+  if (wakes_for_nothing_++ == 0) first_wake_for_nothing_ = now_;
+  if (wakes_for_nothing_ < kMostWakesForNothing) return;
+  wakes_for_nothing_ = 0;
+  if (now_ - first_wake_for_nothing_ < std::chrono::seconds{1}) auditor_.report("it is woken all the time for nothing");
 }
 
 // --- the machine ----------------------------------------------------------------------------------------------
@@ -125,7 +151,14 @@ void SimWorld::carry_out(const StartChunk& a) {
   const WorkerLost death{a.worker, {"engine_died", "signal 11", {"log"}}, blame};
   const bool poison = poison_.contains(a.job);
   for (const int index : a.indices) {
-    time += between(100, 3'000);
+    const Duration picture = between(100, 3'000);
+    if (chance(0.3)) {
+      const int done = static_cast<int>(rng_.below(25));
+      time += picture / 2;
+      say(ChunkProgress{a.chunk, index, done, 20});  // sometimes more than there is
+      time -= picture / 2;
+    }
+    time += picture;
     if (poison) return say(WorkerLost{a.worker, {"engine_died", "poison", {"log"}}, Blame::job});
     if (chance(0.03)) return say(death);
     if (chance(0.01)) return say(ChunkEnded{a.chunk, ChunkOutcome::failed, {"out_of_memory", "no memory", {}}});
@@ -152,6 +185,14 @@ void SimWorld::carry_out(const CancelChunk& a) {
   at(delay, {ChunkEnded{a.chunk, ChunkOutcome::cancelled, {}}, a.worker, a.chunk});
 }
 
+void SimWorld::carry_out(const StageModel& a) {
+  const auto answer = [&](Event event) {
+    at(between(100, 15'000), {std::move(event), {}, {}, Happening::Kind::staging});
+  };
+  if (rng_.chance(0.1)) return answer(ModelUnstaged{a.model});  // the file could not be read
+  answer(ModelStaged{a.model});
+}
+
 void SimWorld::carry_out(const WakeAt& a) {
   if (wake_) agenda_.erase(*wake_);
   wake_ = std::pair(a.at, next_happening_++);
@@ -176,6 +217,7 @@ void SimWorld::publish(const Happening& happening) {
 std::vector<Event> SimWorld::rows_as_events() const {
   std::vector<Event> events;
   events.emplace_back(PolicyChanged{auditor_.policy()});
+  for (const auto& owner : auditor_.pauses()) events.emplace_back(QueuePaused{owner});
   for (const auto& [key, model] : auditor_.models()) events.emplace_back(ModelKnown{model});
   for (const auto& [uuid, gpu] : auditor_.gpus()) events.emplace_back(GpuArrived{gpu});
   for (const auto& [id, row] : auditor_.open()) events.emplace_back(JobSubmitted{Auditor::facts_of(row)});
@@ -200,6 +242,7 @@ void SimWorld::restart() {
   ++outcome_.restarts;
   std::erase_if(agenda_, [](const auto& entry) {
     return entry.second.kind == Happening::Kind::publish || entry.second.kind == Happening::Kind::wake ||
+           entry.second.kind == Happening::Kind::staging ||
            (entry.second.kind == Happening::Kind::event && entry.second.worker);
   });
   wake_.reset();

@@ -26,6 +26,8 @@ struct Options {
   Trace trace = Trace::off;  // on: keeps every line; the hash is computed in both cases when `hash` asks for it
   enum class Hash { off, on } hash = Hash::off;
   Copying copying = Copying::off;
+  // Sane: near the truth. Poisoned: zero, infinite, NaN, or off by factors. By default a seed in four is poisoned.
+  enum class Estimates { by_seed, sane, poisoned } estimates = Estimates::by_seed;
   // Planted bugs, for the test of the auditor: what the scheduler hears, and what the world hears of its answer.
   std::function<void(scheduler::Event&)> distort_event = {};
   std::function<void(std::vector<scheduler::Action>&)> distort_actions = {};
@@ -54,7 +56,7 @@ class SimWorld {
     scheduler::Event event;
     WorkerId worker;
     ChunkId chunk;
-    enum class Kind { event, storm, publish, wake } kind = Kind::event;
+    enum class Kind { event, storm, publish, wake, staging } kind = Kind::event;
   };
   enum class Weather { storm, calm };
 
@@ -72,10 +74,18 @@ class SimWorld {
   void change_gpus();
   void change_models();
   void change_policy();
+  void change_orders();
+  void lose_staged();
   void nonsense();
   std::optional<JobId> some_job();
   std::optional<WorkerId> some_process();
   scheduler::Policy random_policy();
+  scheduler::Tuning random_tuning();
+  scheduler::ModelFacts random_model(int number);
+  scheduler::JobFacts random_job();
+  std::vector<scheduler::CostPrior> random_priors();
+  double wild_number();
+  void remember_costs();
 
   // --- the machine carries out actions
   void carry_out(const scheduler::StartWorker& a);
@@ -85,7 +95,7 @@ class SimWorld {
   void carry_out(const scheduler::AbandonChunk&) {}
   void carry_out(const scheduler::SetJobState&) {}
   void carry_out(const scheduler::SetJobOrder&) {}
-  void carry_out(const scheduler::StageModel&) {}
+  void carry_out(const scheduler::StageModel& a);
   void carry_out(const scheduler::UnstageModel&) {}
   void carry_out(const scheduler::RememberCost&) {}
   void carry_out(const scheduler::WakeAt& a);
@@ -97,8 +107,11 @@ class SimWorld {
   std::vector<scheduler::Event> rows_as_events() const;
   bool chance(double probability) { return weather_ == Weather::storm && rng_.chance(probability); }
 
+  void note_wakes(const scheduler::Event& event, const std::vector<scheduler::Action>& actions);
+
   const Options options_;
   Rng rng_;
+  const bool poisoned_;
   Weather weather_ = Weather::storm;
   Instant now_{std::chrono::seconds{1'700'000'000}};
   scheduler::Scheduler scheduler_;
@@ -108,6 +121,8 @@ class SimWorld {
   std::map<std::pair<Instant, std::int64_t>, Happening> agenda_;
   std::int64_t next_happening_ = 0;
   std::optional<std::pair<Instant, std::int64_t>> wake_;
+  int wakes_for_nothing_ = 0;  // one after another
+  Instant first_wake_for_nothing_;
   std::set<WorkerId> gone_;  // processes that ended: what they still had to say is lost
   std::map<std::pair<JobId, int>, ChunkId> attempts_;
   std::set<std::pair<JobId, int>> published_;
