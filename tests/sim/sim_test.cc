@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include "base/format.h"
 #include "world.h"
@@ -97,6 +99,7 @@ void drop(std::vector<Action>& actions) {
   std::erase_if(actions, [](const Action& action) { return std::holds_alternative<A>(action); });
 }
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
@@ -201,6 +204,73 @@ TEST(PlantedBug, AnIdleGpuIsOverlooked) {
     if (changed != nullptr && changed->policy.multi_gpu) changed->policy.max_gpus = 1;
   };
   EXPECT_THAT(found_within(kEnough, options), HasSubstr("other gpus are in use"));
+}
+
+// The scheduler believes in another policy than the auditor.
+Options with_policy(std::function<void(Policy&)> change) {
+  Options options;
+  options.distort_event = [change = std::move(change)](Event& event) {
+    if (auto* changed = std::get_if<PolicyChanged>(&event)) change(changed->policy);
+  };
+  return options;
+}
+
+TEST(PlantedBug, AGpuLeavesWorkBeforeItsLoadWasWorthIt) {
+  EXPECT_THAT(found_within(kEnough, with_policy([](Policy& policy) { policy.tuning.quantum = 0.0; })),
+              HasSubstr("and leaves work for"));
+}
+
+TEST(PlantedBug, AnEngineThatCannotLoadsWhileItRuns) {
+  const auto believe = [](Policy& policy) { policy.load_beside_run = LoadBesideRun::yes; };
+  EXPECT_THAT(found_within(kEnough, with_policy(believe)),
+              AllOf(HasSubstr("loads beside a chunk"), HasSubstr("runs beside a load")));
+}
+
+TEST(PlantedBug, APinnedModelIsPushedOut) {
+  EXPECT_THAT(found_within(kEnough, with_policy([](Policy& policy) { policy.pinned_models.clear(); })),
+              HasSubstr("pinned model"));
+}
+
+TEST(PlantedBug, HostMemoryIsOversold) {
+  EXPECT_THAT(found_within(kEnough, with_policy([](Policy& policy) { policy.host_memory_bytes *= 2; })),
+              HasSubstr("host memory is oversold"));
+}
+
+TEST(PlantedBug, AFileIsReadWhileAnotherIs) {
+  Options options;
+  options.distort_event = [](Event& event) {  // the scheduler believes that the reading failed
+    if (auto* staged = std::get_if<ModelStaged>(&event)) event = Event{ModelUnstaged{staged->model}};
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("is staged twice"));
+}
+
+TEST(PlantedBug, AJobIsCutThoughThatIsOff) {
+  EXPECT_THAT(found_within(kEnough, with_policy([](Policy& policy) { policy.tuning.splitting = Part::on; })),
+              HasSubstr("does not make exactly the missing pictures"));
+}
+
+TEST(PlantedBug, AMovedJobStaysWhereItWas) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) { drop<SetJobOrder>(actions); };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("was moved, but the order is not what was asked for"));
+}
+
+TEST(PlantedBug, AJobOvertakesOneThatWasMovedInFrontOfIt) {
+  Options options;
+  options.distort_event = [](Event& event) {  // only the auditor hears of ranks
+    if (auto* job = std::get_if<JobSubmitted>(&event)) job->job.rank = 0.0;
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("which was moved in front of it"));
+}
+
+TEST(PlantedBug, TheSchedulerIsWokenAllTheTime) {
+  Options options;
+  options.distort_actions = [](std::vector<Action>& actions) {
+    for (Action& action : actions) {
+      if (auto* wake = std::get_if<WakeAt>(&action)) wake->at = Instant{std::chrono::seconds{1'700'000'000}};
+    }
+  };
+  EXPECT_THAT(found_within(kEnough, options), HasSubstr("a wish to be woken in the past"));
 }
 
 }  // namespace
