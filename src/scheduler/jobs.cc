@@ -106,7 +106,8 @@ void Scheduler::State::settle(OpenJob& job) {
 
 void Scheduler::State::settle_all() {
   for (auto& [id, job] : jobs) {
-    if (job.waiting() || queue.contains(id)) settle(job);
+    const bool leaves_pictures = job.missing.size() > job.in_flight.size() + job.in_chunks.size();
+    if (job.waiting() || (job.wish == OpenJob::Wish::run && leaves_pictures)) settle(job);
   }
 }
 

@@ -92,5 +92,23 @@ TEST(Board, NothingRunsBesideALoadAnyMoreOnceThePolicySaysSo) {
   EXPECT_THAT(rig.ready(2), Contains(StartsWith("StartChunk 2")));
 }
 
+TEST(Fifo, APictureRejectedDuringAPauseIsMadeAgainAfterIt) {
+  Policy policy = amp();
+  policy.algorithm = Algorithm::fifo;
+  Rig rig(policy);
+  rig.gpu(0);
+  rig.gpu(1);
+  rig.model("a");
+  rig.submit(1, "a", {0, 1, 2});
+  rig.submit(2, "a");
+  rig.ready(1);
+  rig.ready(2);
+  rig.finish(2, 2);
+  rig.give(QueuePaused{});
+  rig.made(1, 0);
+  rig.give(ImageRejected{JobId{1}, 0});
+  EXPECT_THAT(rig.give(QueueResumed{}), ElementsAre("StartChunk 3 worker 2 job 1 [0]"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
