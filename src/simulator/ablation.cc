@@ -72,6 +72,7 @@ std::string ablation_text(const Study& study, const Summary& summary) {
   };
   const std::vector<std::pair<std::string, Look>> columns = {{"mean s", geometric(Regime::slow, mean_wait)},
                                                              {"p99 s", geometric(Regime::slow, p99_wait)},
+                                                             {"max s", geometric(Regime::slow, max_wait)},
                                                              {"loads", geometric(Regime::slow, loads)},
                                                              {"fg", geometric(Regime::slow, foreground_loads)},
                                                              {"T9 mean s", on_trace("T9")},

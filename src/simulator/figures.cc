@@ -11,7 +11,6 @@ using Where = FigureColumn::Where;
 
 double p50_wait(const Metrics& m) { return m.p50_wait_s; }
 double p95_wait(const Metrics& m) { return m.p95_wait_s; }
-double max_wait(const Metrics& m) { return m.max_wait_s; }
 double foreground_seconds(const Metrics& m) { return m.foreground_load_s; }
 double run_part(const Metrics& m) { return m.utilisation.run; }
 double load_part(const Metrics& m) { return m.utilisation.load; }
@@ -26,6 +25,7 @@ double decision_p99(const Metrics& m) { return m.decision_us_p99; }
 
 double mean_wait(const Metrics& metrics) { return metrics.mean_wait_s; }
 double p99_wait(const Metrics& metrics) { return metrics.p99_wait_s; }
+double max_wait(const Metrics& metrics) { return metrics.max_wait_s; }
 double loads(const Metrics& metrics) { return metrics.loads; }
 double foreground_loads(const Metrics& metrics) { return metrics.foreground_loads; }
 double flow_over_bound(const Metrics& metrics) { return metrics.flow_over_bound; }

@@ -14,6 +14,7 @@ namespace pixelfleet::simulator {
 // Those that are asked for by name.
 double mean_wait(const Metrics& metrics);
 double p99_wait(const Metrics& metrics);
+double max_wait(const Metrics& metrics);
 double loads(const Metrics& metrics);
 double foreground_loads(const Metrics& metrics);
 double flow_over_bound(const Metrics& metrics);

@@ -91,6 +91,7 @@ std::vector<const Item*> subject_last(const std::vector<Item>& items) {
 
 constexpr double kRowHeight = 27.0;
 constexpr double kRankingWidth = 1120.0;
+constexpr double kNames = 176.0;  // where names end
 
 std::string ranking_row(const WaitEstimate& one, const Scale& x, double y) {
   const std::string title =
@@ -99,7 +100,7 @@ std::string ranking_row(const WaitEstimate& one, const Scale& x, double y) {
   std::string row = open_series(one.look, title);
   row += format(R"(<rect x="0" y="{:.1f}" width="{:.0f}" height="{:.0f}" class="rowhit"/>)", y - kRowHeight / 2,
                 kRankingWidth, kRowHeight);
-  row += text_at(128, y + 4, "name", one.look.label);
+  row += text_at(kNames, y + 4, "name", one.look.label);
   row += line(x.at(one.mean.value), y, x.at(one.p99.value), y, "reach");
   row += line(x.at(one.mean.low), y, x.at(one.mean.high), y, "interval");
   row += format(R"(<circle cx="{:.1f}" cy="{:.1f}" r="5.5" class="dot"/>)", x.at(one.mean.value), y);
@@ -242,7 +243,7 @@ std::string ranking_chart(std::vector<WaitEstimate> estimates) {
   const double from = std::pow(10.0, std::floor(std::log10(least)));
   const double to = std::max(from * 10.0, most * 1.15);
   const double height = kRowHeight * static_cast<double>(estimates.size()) + 46.0;
-  const Scale x = Scale::logarithmic(from, to, 142, kRankingWidth - 150);
+  const Scale x = Scale::logarithmic(from, to, kNames + 14, kRankingWidth - 150);
   std::string svg = open_svg(kRankingWidth, height, "ranking", "Mean and p99 waits of each policy over all workloads");
   svg += text_at(kRankingWidth - 78, 12, "tick end", "mean s") + text_at(kRankingWidth - 8, 12, "tick end", "p99 s");
   for (const double tick : powers_of_ten(from, to)) {
