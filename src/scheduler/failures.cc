@@ -19,6 +19,8 @@ void Scheduler::State::on(const WorkerLost& event) {
   if (found == workers.end()) return;
   const Worker worker = found->second;
   OpenJob* job = nullptr;
+  // A worker that dies after it handed over all of its chunk has done its work.
+  const bool did_its_work = worker.chunk && handed_over_all(chunks.at(*worker.chunk));
   if (worker.chunk) job = abandon_chunk(*worker.chunk, event.failure);
   if (worker.claimed_by) job = &jobs.at(*worker.claimed_by);
   if (worker.started_for && job == nullptr) {
@@ -29,8 +31,7 @@ void Scheduler::State::on(const WorkerLost& event) {
   if (worker.phase == WorkerPhase::starting) back_off(worker.gpu, worker.model);
   if (job == nullptr) return;
   if (job->wish == OpenJob::Wish::cancel) return go_on(*job);
-  // A worker that dies after it handed over everything has done its work.
-  if (event.blame == Blame::job && !job->remaining().empty()) return charge(*job, worker.gpu, event.failure);
+  if (event.blame == Blame::job && !did_its_work) return charge(*job, worker.gpu, event.failure);
   settle(*job);
 }
 

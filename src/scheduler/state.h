@@ -246,6 +246,7 @@ struct Scheduler::State {
   void on(const ImageMade& event);
   void on(const ChunkEnded& event);
   void start_chunk(OpenJob& job, WorkerId worker_id, std::size_t images);
+  bool handed_over_all(const Chunk& chunk) const;
   OpenJob* close_chunk(ChunkId id);                             // forgets it; its job, if that is still open
   OpenJob* abandon_chunk(ChunkId id, const JobError& failure);  // close_chunk, and say so
 

@@ -58,6 +58,13 @@ void Scheduler::State::on(const ImageMade& event) {
   job->second.in_flight.insert(event.index);
 }
 
+// Of what its job still misses.
+bool Scheduler::State::handed_over_all(const Chunk& chunk) const {
+  const auto job = jobs.find(chunk.job);
+  return job == jobs.end() || std::none_of(chunk.left.begin(), chunk.left.end(),
+                                           [&job](int index) { return job->second.missing.contains(index); });
+}
+
 OpenJob* Scheduler::State::close_chunk(ChunkId id) {
   const auto chunk = chunks.find(id);
   Worker& worker = workers.at(chunk->second.worker);
@@ -86,8 +93,8 @@ void Scheduler::State::on(const ChunkEnded& event) {
   const auto chunk = chunks.find(event.chunk);
   if (chunk == chunks.end()) return;
   const GpuUuid gpu = workers.at(chunk->second.worker).gpu;
-  const std::set<int> left = chunk->second.left;
-  if (event.outcome == ChunkOutcome::done && left.empty()) learn_run(chunk->second);
+  const bool all_handed_over = handed_over_all(chunk->second);
+  if (event.outcome == ChunkOutcome::done && chunk->second.left.empty()) learn_run(chunk->second);
   OpenJob* const job = close_chunk(event.chunk);
   tidy_up(gpus.at(gpu));
   if (job == nullptr) return;
@@ -99,8 +106,6 @@ void Scheduler::State::on(const ChunkEnded& event) {
   }
   // Rejected pictures are a reason to run again; pictures that the worker says it made, but never handed over, are a
   // fault that could repeat for ever.
-  const bool all_handed_over =
-      std::none_of(left.begin(), left.end(), [job](int index) { return job->missing.contains(index); });
   if (all_handed_over) return settle(*job);
   charge(*job, gpu, JobError{"protocol", "the worker ended its chunk without handing over every picture", {}});
 }

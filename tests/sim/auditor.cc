@@ -183,11 +183,9 @@ void Auditor::on(const WorkerLost& e) {
     chunk.alive = OpenChunk::Worker::lost;
     const auto row = open_.find(chunk.job);
     if (row == open_.end() || e.blame == Blame::none || row->second.cancel == Row::Cancel::requested) return;
-    std::set<int> left = remaining(row->second);
-    for (const int index : chunk.left) {
-      if (row->second.missing.contains(index)) left.insert(index);
-    }
-    if (!left.empty()) ++row->second.deaths;
+    const bool unfinished = std::any_of(chunk.left.begin(), chunk.left.end(),
+                                        [&row](int index) { return row->second.missing.contains(index); });
+    if (unfinished) ++row->second.deaths;
     return;
   }
   if (process.phase != Process::Phase::starting) return;

@@ -161,6 +161,7 @@ class Auditor {
   void check_not_stalled();
   void note_stop(const Process& process);
   bool has_waiting_work(const ModelKey& model, const GpuUuid& gpu) const;
+  bool could_start(const ModelKey& model, const GpuUuid& gpu);
   bool has_room_beside_pinned(const GpuUuid& uuid, const scheduler::ModelFacts& model) const;
   // Whether a worker of a gpu may run while another one there loads.
   bool may_run_beside_load() const { return by_amp() && policy_.load_beside_run == scheduler::LoadBesideRun::yes; }

@@ -55,6 +55,18 @@ bool Auditor::has_waiting_work(const ModelKey& model, const GpuUuid& gpu) const 
   return found && waiting <= kAllSeen;
 }
 
+// Likewise at the end of a step, pictures included that a running job has left.
+bool Auditor::could_start(const ModelKey& model, const GpuUuid& gpu) {
+  std::size_t waiting = 0;
+  bool found = false;
+  for (const auto& [id, row] : open_) {
+    if (row.facts.model != model || !may_start(row)) continue;
+    ++waiting;
+    found |= row.fresh() && can_take(gpus_.at(gpu), row) && !may_have_to_wait_for_moved(row, gpu);
+  }
+  return found && waiting <= kAllSeen;
+}
+
 // W1: a gpu leaves resident models with waiting work only after tenure >= quantum * paid. Tenure is what it ran since
 // its last load that kept it from running, paid what that load took; both measured here.
 void Auditor::check_switch(const StartWorker& a) {
@@ -95,7 +107,7 @@ void Auditor::check_warm_gpus() {
     if (running_on(uuid) != nullptr || (loading_on(uuid) != nullptr && !may_run_beside_load())) continue;
     for (const auto& [id, process] : processes_) {
       if (process.gpu != uuid || process.phase != Process::Phase::ready) continue;
-      if (has_waiting_work(process.model, uuid)) {
+      if (could_start(process.model, uuid)) {
         report(format("gpu {} idles, holds {} and has work for it", uuid, process.model));
       }
     }
