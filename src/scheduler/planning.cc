@@ -4,6 +4,7 @@
 // only after its jobs or the machine have changed.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "scheduler/amp.h"
@@ -148,7 +149,7 @@ BoardJob Scheduler::State::board_job(OpenJob& job, int model) {
   return entry;
 }
 
-// Of the first kScan jobs in order, those of each owner first; and the first of each priority, wherever it stands.
+// The first kScan jobs in order, and the first of each lane and priority wherever it stands, shortened to kWindow.
 void Scheduler::State::sync_window(const ModelKey& key) {
   const int index = model_index(key);
   BoardModel& model = planning.board.model(index);
@@ -159,11 +160,11 @@ void Scheduler::State::sync_window(const ModelKey& key) {
   for (Queue::Walk walk(queue, key); !walk.at_end() && model.window.size() < kScan; walk.next()) {
     model.window.push_back(board_job(jobs.at(walk.job()), index));
   }
-  for (const Priority priority : {Priority::interactive, Priority::normal, Priority::background}) {
-    const auto first =
-        static_cast<std::size_t>(model.queued) > model.window.size() ? queue.first_of(key, priority) : std::nullopt;
-    if (first && planning.board.find(index, *first) == nullptr) {
-      model.window.push_back(board_job(jobs.at(*first), index));
+  std::vector<JobId> firsts;
+  if (static_cast<std::size_t>(model.queued) > kWindow) firsts = queue.firsts_of(key);
+  if (static_cast<std::size_t>(model.queued) > model.window.size()) {
+    for (const JobId first : firsts) {
+      if (planning.board.find(index, first) == nullptr) model.window.push_back(board_job(jobs.at(first), index));
     }
   }
   const double scanned = static_cast<double>(model.window.size());
@@ -172,16 +173,32 @@ void Scheduler::State::sync_window(const ModelKey& key) {
     model.queued_seconds += *std::min_element(job.seconds.begin(), job.seconds.end()) * (model.queued / scanned);
     model.oldest_arrival = std::min(model.oldest_arrival, job.arrived);
   }
-  if (model.window.size() <= kWindow) return;
-  // The older half stays as it is (their guards must be seen); of the rest, each owner's first.
-  const auto half = model.window.begin() + static_cast<std::ptrdiff_t>(kWindow / 2);
-  std::stable_sort(half, model.window.end(), [this](const BoardJob& a, const BoardJob& b) {
-    const auto ahead = [this](const BoardJob& job) {
-      return std::max(0, job.place - planning.board.owners[static_cast<std::size_t>(job.owner)].ended);
-    };
-    return std::pair(a.priority, ahead(a)) < std::pair(b.priority, ahead(b));
-  });
-  model.window.resize(kWindow);
+  if (model.window.size() > kWindow) shorten_window(model.window, std::move(firsts));
+}
+
+// The older half stays; then the first of each lane and priority, the oldest first, for whoever waits longest for any
+// gpu must be seen when it is overdue; then each owner's first. In order, as before.
+void Scheduler::State::shorten_window(std::vector<BoardJob>& window, std::vector<JobId> firsts) const {
+  std::sort(firsts.begin(), firsts.end());
+  using Worth = std::tuple<int, double, int, std::size_t>;  // of staying: the least stay; last their place
+  std::vector<Worth> worth;
+  for (std::size_t at = 0; at < window.size(); ++at) {
+    const BoardJob& job = window[at];
+    if (at < kWindow / 2) {
+      worth.emplace_back(0, 0.0, 0, at);
+    } else if (std::binary_search(firsts.begin(), firsts.end(), job.id)) {
+      worth.emplace_back(1, job.arrived, 0, at);
+    } else {
+      const int ahead = job.place - planning.board.owners[static_cast<std::size_t>(job.owner)].ended;
+      worth.emplace_back(2, static_cast<double>(job.priority), std::max(0, ahead), at);
+    }
+  }
+  std::sort(worth.begin(), worth.end());
+  worth.resize(kWindow);
+  std::sort(worth.begin(), worth.end(), [](const Worth& a, const Worth& b) { return std::get<3>(a) < std::get<3>(b); });
+  std::vector<BoardJob> shorter;
+  for (const Worth& stays : worth) shorter.push_back(window[std::get<3>(stays)]);
+  window = std::move(shorter);
 }
 
 void Scheduler::State::sync_model(const ModelKey& key) {

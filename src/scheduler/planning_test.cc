@@ -110,5 +110,37 @@ TEST(Fifo, APictureRejectedDuringAPauseIsMadeAgainAfterIt) {
   EXPECT_THAT(rig.give(QueueResumed{}), ElementsAre("StartChunk 3 worker 2 job 1 [0]"));
 }
 
+TEST(Board, SeesAnOverdueJobBehindACrowdOfMoreUrgentOnes) {
+  Rig rig(amp());
+  rig.gpu(0);
+  rig.model("a");
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.submit(2, "a");
+  rig.now += std::chrono::minutes{10};
+  for (int id = 3; id < 203; ++id) rig.submit_urgent(id, "a");
+  rig.now += std::chrono::hours{1};
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), Contains("StartChunk 2 worker 1 job 2 [0]"));
+}
+
+TEST(Board, SeesAnOverdueJobPinnedToAGpuBehindACrowdThatIsNot) {
+  Rig rig(amp());
+  rig.gpu(0);
+  rig.gpu(1);
+  rig.model("a");
+  rig.submit_pinned(1, "a", "gpu-1");
+  rig.ready(1);
+  rig.submit(2, "a");
+  rig.submit_pinned(3, "a", "gpu-1");
+  rig.now += std::chrono::minutes{10};
+  for (int id = 4; id < 204; ++id) rig.submit_urgent(id, "a");
+  rig.now += std::chrono::hours{1};
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), Contains("SetJobState 2 running"));
+  rig.made(2, 0);
+  EXPECT_THAT(rig.ended(2), Contains("SetJobState 3 running"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

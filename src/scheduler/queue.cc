@@ -39,16 +39,20 @@ std::size_t Queue::count(const ModelKey& model) const {
   return found == counts_.end() ? 0 : found->second;
 }
 
-std::optional<JobId> Queue::first_of(const ModelKey& model, Priority priority) const {
-  const Position least{priority, -std::numeric_limits<double>::infinity(), JobId{}};
-  const Position* first = nullptr;
+std::vector<JobId> Queue::firsts_of(const ModelKey& model) const {
+  constexpr double kLeast = -std::numeric_limits<double>::infinity();
+  std::vector<Position> firsts;
   for (auto lane = lanes_.lower_bound(Lane{model, std::nullopt, {}, -1}); lane != lanes_.end(); ++lane) {
     if (lane->first.model != model) break;
-    const auto job = lane->second.lower_bound(least);
-    if (job == lane->second.end() || job->priority != priority) continue;
-    if (first == nullptr || *job < *first) first = &*job;
+    for (const Priority priority : {Priority::interactive, Priority::normal, Priority::background}) {
+      const auto job = lane->second.lower_bound(Position{priority, kLeast, JobId{}});
+      if (job != lane->second.end() && job->priority == priority) firsts.push_back(*job);
+    }
   }
-  return first != nullptr ? std::optional<JobId>(first->job) : std::nullopt;
+  std::sort(firsts.begin(), firsts.end());
+  std::vector<JobId> jobs;
+  for (const Position& position : firsts) jobs.push_back(position.job);
+  return jobs;
 }
 
 void Queue::Moved::insert(const Position& position) {

@@ -54,8 +54,8 @@ class Queue {
   std::optional<JobId> first() const;
   std::vector<JobId> of_model(const ModelKey& model) const;  // in order
   std::size_t count(const ModelKey& model) const;
-  // The first job of this model and priority, whatever waits before it.
-  std::optional<JobId> first_of(const ModelKey& model, Priority priority) const;
+  // Of each lane of this model the first job of each priority, whatever waits before it; in order.
+  std::vector<JobId> firsts_of(const ModelKey& model) const;
   void touch(const ModelKey& model) { touched_.insert(model); }
   // Models whose jobs have changed since it was asked last.
   std::set<ModelKey> take_touched() { return std::exchange(touched_, {}); }

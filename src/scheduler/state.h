@@ -304,6 +304,7 @@ struct Scheduler::State {
   void sync_gpu(BoardGpu& gpu, const Slot& slot);
   void sync_model(const ModelKey& key);
   void sync_window(const ModelKey& key);
+  void shorten_window(std::vector<BoardJob>& window, std::vector<JobId> firsts) const;
   BoardJob board_job(OpenJob& job, int model);
   void note_arrival(OpenJob& job);
   void forget_plans();  // a restart
