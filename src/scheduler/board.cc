@@ -11,8 +11,6 @@ constexpr int kMostQueued = 8;
 constexpr double kOnGpuToo = 0.5;            // a file whose model is on a gpu is worth less
 constexpr double kWorthAhead = 0.3 / 900.0;  // arrivals per second from which a file is read though nobody waits
 
-bool loads_from_disk(const Board& board, int model) { return !board.model(model).in_host; }
-
 // The gpu's memory with these residents (weights, and one workspace for whichever runs) and the model on its way.
 class Ledger {
  public:
@@ -209,7 +207,8 @@ void Board::apply(const Choice& choice) {
   for (const int victim : eviction_for(*this, choice.gpu, choice.model).victims) {
     std::erase_if(g.residents, [victim](const Resident& resident) { return resident.model == victim; });
   }
-  if (loads_from_disk(*this, choice.model) && staging != choice.model) ++disk_readers;
+  g.load_reads_disk = !m.in_host && staging != choice.model;
+  if (g.load_reads_disk) ++disk_readers;
   g.loading = choice.model;
   g.load_end = now + seconds;
   g.loading_weights_bytes = m.weights_bytes;
@@ -238,13 +237,12 @@ bool Board::advance() {
       g.running = -1;
     }
     if (g.loading >= 0 && g.load_end <= now) {
-      BoardModel& m = model(g.loading);
-      if (!m.in_host && disk_readers > 0) --disk_readers;
-      m.in_host = true;
+      if (g.load_reads_disk) --disk_readers;
+      model(g.loading).in_host = true;
       g.residents.push_back({g.loading, now, g.loading_weights_bytes, g.loading_workspace_bytes});
       if (g.load_blocks) g.tenure = 0.0;
       g.loading = -1;
-      g.load_blocks = g.load_excludes_runs = false;
+      g.load_blocks = g.load_excludes_runs = g.load_reads_disk = false;
     }
   }
   return true;

@@ -81,6 +81,7 @@ struct BoardGpu {
   double loading_workspace_bytes = 0.0;
   bool load_excludes_runs = false;  // the engine cannot run while it loads
   bool load_blocks = false;         // the load began with nothing running beside it
+  bool load_reads_disk = false;     // one of the disk_readers
   bool usable = true;               // may be given work
   int loras = 0;                    // of the last run
   double tenure = 0.0;              // seconds run since the last blocking load

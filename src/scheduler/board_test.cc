@@ -494,5 +494,15 @@ TEST(Play, WhatIsLateEndsNow) {
   EXPECT_DOUBLE_EQ(s.board.now, 1000.0) << "time never goes back";
 }
 
+TEST(Play, TwoLoadsOfOneFileBothLeaveTheDiskWhenTheyEnd) {
+  Situation s;
+  const int a = s.model({.file = kOnDisk});
+  s.board.apply(load(s.gpu(), a));
+  s.board.apply(load(s.gpu(), a));
+  EXPECT_EQ(s.board.disk_readers, 2);
+  while (s.board.advance()) continue;
+  EXPECT_EQ(s.board.disk_readers, 0);
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

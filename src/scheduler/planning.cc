@@ -229,6 +229,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
   gpu.memory_bytes = static_cast<double>(slot.gpu.memory_total_bytes);
   gpu.residents.clear();
   gpu.running = gpu.loading = gpu.running_owner = -1;
+  gpu.load_reads_disk = false;
   gpu.loras = slot.loras;
   gpu.tenure = slot.tenure_seconds;
   gpu.paid = slot.paid_seconds;
@@ -241,6 +242,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.load_end = to_seconds(worker.expected_end);
       gpu.load_excludes_runs = policy.load_beside_run == LoadBesideRun::no;
       gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
+      gpu.load_reads_disk = worker.tier == Tier::disk;
       gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
@@ -287,9 +289,8 @@ void Scheduler::State::sync_board() {
   board.gpus.resize(selected.size());
   board.disk_readers = 0;
   for (std::size_t g = 0; g < selected.size(); ++g) {
-    const Slot& slot = gpus.at(selected[g]);
-    sync_gpu(board.gpus[g], slot);
-    if (slot.loading && workers.at(*slot.loading).tier == Tier::disk) ++board.disk_readers;
+    sync_gpu(board.gpus[g], gpus.at(selected[g]));
+    if (board.gpus[g].load_reads_disk) ++board.disk_readers;
   }
   board.staging = planning.staging ? model_index(*planning.staging) : -1;
   board.staging_end = to_seconds(planning.staging_end);
