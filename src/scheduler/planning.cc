@@ -242,7 +242,9 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.load_end = to_seconds(worker.expected_end);
       gpu.load_excludes_runs = policy.load_beside_run == LoadBesideRun::no;
       gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
-      gpu.load_reads_disk = worker.tier == Tier::disk;
+      // One that joined the staging of its model is no reader of its own.
+      gpu.load_reads_disk =
+          worker.tier == Tier::disk && planning.staging != worker.model && !is_staged(worker.model);
       gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
