@@ -73,6 +73,7 @@ void Scheduler::State::on(const ModelKnown& event) {
 void Scheduler::State::on(const ModelForgotten& event) {
   if (models.erase(event.model) == 0) return;
   ++planning.machine;
+  planning.stale.insert(event.model);
   if (is_staged(event.model)) unstage(event.model);
   forget_back_offs_of(event.model);
   tidy_up_all();

@@ -203,8 +203,11 @@ void Scheduler::State::shorten_window(std::vector<BoardJob>& window, std::vector
 
 void Scheduler::State::sync_model(const ModelKey& key) {
   const auto facts = models.find(key);
-  if (facts == models.end()) return;
   BoardModel& model = planning.board.model(model_index(key));
+  if (facts == models.end()) {
+    model.rate = 0.0;  // nobody can ask for it
+    return;
+  }
   const ModelFacts& m = facts->second;
   model.weights_bytes = static_cast<double>(m.memory_bytes - m.workspace_bytes + policy.worker_overhead_bytes);
   model.workspace_bytes = static_cast<double>(m.workspace_bytes);

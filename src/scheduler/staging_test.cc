@@ -121,5 +121,16 @@ TEST_F(StagingInLittleMemory, AFileLargerThanHostMemoryIsLeftOnTheDisk) {
   EXPECT_THAT(rig.give(ModelUnstaged{"x"}), Not(Contains("StageModel a")));
 }
 
+TEST_F(StagingOrders, AModelThatNobodyCanAskForAnyMoreKeepsNoOtherFromBeingReadAhead) {
+  know("often", 16);
+  know("seldom", 16);
+  rig.give(QueuePaused{});
+  EXPECT_THAT(rig.submit(1, "often"), Contains("StageModel often")) << "read ahead: it may be asked for again";
+  for (int id = 2; id <= 5; ++id) rig.submit(id, "often");
+  rig.submit(6, "seldom");
+  rig.give(ModelForgotten{"often"});
+  EXPECT_THAT(rig.give(ModelUnstaged{"often"}), Contains("StageModel seldom"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
