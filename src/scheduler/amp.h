@@ -31,6 +31,7 @@ class Amp {
   double next_guard() const;
 
  private:
+  void mark_overdue();
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
