@@ -18,8 +18,6 @@ constexpr double kWhileStaging = 0.5;                // a load from the disk whi
 constexpr double kWorthOthers = 0.3;                 // of the best index: what the roll-out looks at
 constexpr double kDiskNearlyAsFast = 1.6;            // behind a run, from the disk only if not slower by this
 
-double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
-
 double shortest(const BoardJob& job) { return *std::min_element(job.seconds.begin(), job.seconds.end()); }
 
 template <class Visit>
@@ -34,6 +32,8 @@ bool better(const Choice& a, const Choice& b) {
 }
 
 }  // namespace
+
+double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
 
 void Amp::refresh() {
   usable_ = 0;

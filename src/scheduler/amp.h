@@ -12,6 +12,9 @@
 
 namespace pixelfleet::scheduler {
 
+// What a job counts beside a normal one that waits as long.
+double class_weight(Priority priority);
+
 class Amp {
  public:
   // `board` outlives it and may only change by apply() between calls of refresh().
