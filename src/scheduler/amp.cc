@@ -18,6 +18,8 @@ constexpr double kWhileStaging = 0.5;                // a load from the disk whi
 constexpr double kWorthOthers = 0.3;                 // of the best index: what the roll-out looks at
 constexpr double kDiskNearlyAsFast = 1.6;            // behind a run, from the disk only if not slower by this
 
+double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
+
 double shortest(const BoardJob& job) { return *std::min_element(job.seconds.begin(), job.seconds.end()); }
 
 template <class Visit>
@@ -32,8 +34,6 @@ bool better(const Choice& a, const Choice& b) {
 }
 
 }  // namespace
-
-double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
 
 void Amp::refresh() {
   usable_ = 0;
@@ -61,18 +61,6 @@ void Amp::refresh() {
   }
   for (const int model : board_.wanted) {
     if (holders_[static_cast<std::size_t>(model)] == 0) homeless_ += board_.model(model).queued;
-  }
-  mark_overdue();
-}
-
-void Amp::mark_overdue() {
-  const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
-  for (BoardModel& model : board_.models) model.overdue = false;
-  for (const int index : board_.wanted) {
-    BoardModel& model = board_.model(index);
-    model.overdue = model.oldest_arrival + soonest <= board_.now &&
-                    std::any_of(model.window.begin(), model.window.end(),
-                                [this](const BoardJob& job) { return guard(job) <= board_.now; });
   }
 }
 
@@ -141,14 +129,18 @@ Choice Amp::overdue_start(GpuMask idle) {
     const BoardJob* job;
   };
   std::vector<Overdue> overdue;
+  const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
+  for (BoardModel& model : board_.models) model.overdue = false;
   for (const int model : board_.wanted) {
-    const BoardModel& facts = board_.model(model);
-    if (!facts.overdue) continue;
+    BoardModel& facts = board_.model(model);
+    if (facts.oldest_arrival + soonest > board_.now) continue;
     // The first one of those that may use the same gpus: another one's gpus may be busy.
     const std::size_t of_this_model = overdue.size();
     for (const BoardJob& job : facts.window) {
       const double at = guard(job);
-      if (at > board_.now || !(job.gpus & idle)) continue;
+      if (at > board_.now) continue;
+      facts.overdue = true;
+      if (!(job.gpus & idle)) continue;
       const auto same = std::find_if(overdue.begin() + static_cast<std::ptrdiff_t>(of_this_model), overdue.end(),
                                      [&job](const Overdue& other) { return other.job->gpus == job.gpus; });
       if (same == overdue.end()) {
@@ -198,6 +190,16 @@ Choice Amp::overdue_start(GpuMask idle) {
   return {};
 }
 
+double Amp::warm_value(const BoardJob& job, int gpu, GpuMask idle) const {
+  const double seconds = board_.run_seconds(job, gpu);
+  double fastest = seconds;
+  for_each_gpu(idle & holders(job.model) & ~bit(gpu) & job.gpus, [&](int other) {
+    if (board_.gpu(other).holds(job.model)) fastest = std::min(fastest, board_.run_seconds(job, other));
+  });
+  const double value = board_.throughput > 0 ? weight(job) : weight(job) / seconds;
+  return value * std::sqrt(fastest / seconds);
+}
+
 void Amp::warm_starts(GpuMask idle, std::vector<Choice>& found) const {
   for_each_gpu(idle, [&](int g) {
     const BoardGpu& gpu = board_.gpu(g);
@@ -206,17 +208,9 @@ void Amp::warm_starts(GpuMask idle, std::vector<Choice>& found) const {
     const double yields = std::max(0.5, 1.0 - kOtherFamilies * std::max(0, families - 1));
     for (const Resident& resident : gpu.residents) {
       Choice best;
-      const GpuMask rivals = idle & holders_[static_cast<std::size_t>(resident.model)] & ~bit(g);
       for (const BoardJob& job : board_.model(resident.model).window) {
         if (!(job.gpus & bit(g))) continue;
-        const double seconds = board_.run_seconds(job, g);
-        double fastest = seconds;
-        for_each_gpu(rivals & job.gpus, [&](int other) {
-          if (board_.gpu(other).holds(resident.model)) fastest = std::min(fastest, board_.run_seconds(job, other));
-        });
-        const double value = board_.throughput > 0 ? weight(job) * std::sqrt(fastest / seconds)
-                                                   : weight(job) / seconds * std::sqrt(fastest / seconds);
-        const Choice choice{Choice::Kind::run, g, resident.model, job.id, value * yields};
+        const Choice choice{Choice::Kind::run, g, resident.model, job.id, warm_value(job, g, idle) * yields};
         if (better(choice, best)) best = choice;
       }
       if (best.kind != Choice::Kind::none) found.push_back(best);
@@ -284,6 +278,41 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
   return sum;
 }
 
+Choice Amp::load_choice(int model, int g, GpuMask idle, double least) const {
+  const GpuMask copies = holders(model);
+  const BoardJob* first = nullptr;  // that no idle gpu could start warm
+  double most = 0.0;
+  bool all_have_copies = true;
+  for (const BoardJob& job : board_.model(model).window) {
+    if (!(job.gpus & bit(g))) continue;
+    bool idle_copy = false;
+    for_each_gpu(copies & idle & job.gpus, [&](int other) { idle_copy |= board_.gpu(other).holds(model); });
+    if (idle_copy) continue;
+    if (first == nullptr) first = &job;
+    all_have_copies &= (job.gpus & copies) != 0;
+    most = std::max(most, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, g)));
+  }
+  if (first == nullptr || most <= least || !can_load(g, model) || (copies & bit(g))) return {};
+  const Eviction eviction = eviction_for(board_, g, model);
+  if (eviction.price >= kNever) return {};
+  const double load = board_.load_seconds(model, g);
+  const double price = board_.tuning.eviction * eviction.price;
+  double index = 0.0;
+  if (!all_have_copies) {
+    index = composite(model, g, load + price);
+  } else {
+    const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, board_.now + load);
+    const double displaced = waiting_for_residents(g, model) + homeless_;
+    if (gain <= price + load * (kCopyCounts + displaced / usable_)) return {};
+    index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
+            (load + price + board_.run_seconds(*first, g));
+  }
+  const bool from_disk = !board_.model(model).in_host;
+  if (from_disk && board_.staging >= 0 && board_.staging != model) index *= kWhileStaging;
+  if (index <= 0.0) return {};
+  return {Choice::Kind::load, g, model, first->id, index};
+}
+
 void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const {
   GpuMask for_all = ~GpuMask{};  // gpus that every job may use
   for (const int model : board_.wanted) {
@@ -298,37 +327,8 @@ void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) con
       empty_types |= bit(gpu.type);
     }
     for (const int model : board_.wanted) {
-      const GpuMask copies = holders_[static_cast<std::size_t>(model)];
-      const BoardJob* first = nullptr;  // that no idle gpu could start warm
-      double most = 0.0;
-      bool all_have_copies = true;
-      for (const BoardJob& job : board_.model(model).window) {
-        if (!(job.gpus & bit(g))) continue;
-        bool idle_copy = false;
-        for_each_gpu(copies & idle & job.gpus, [&](int other) { idle_copy |= board_.gpu(other).holds(model); });
-        if (idle_copy) continue;
-        if (first == nullptr) first = &job;
-        all_have_copies &= (job.gpus & copies) != 0;
-        most = std::max(most, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, g)));
-      }
-      if (first == nullptr || most <= least || !can_load(g, model) || (copies & bit(g))) continue;
-      const Eviction eviction = eviction_for(board_, g, model);
-      if (eviction.price >= kNever) continue;
-      const double load = board_.load_seconds(model, g);
-      const double price = board_.tuning.eviction * eviction.price;
-      double index = 0.0;
-      if (!all_have_copies) {
-        index = composite(model, g, load + price);
-      } else {
-        const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, board_.now + load);
-        const double displaced = waiting_for_residents(g, model) + homeless_;
-        if (gain <= price + load * (kCopyCounts + displaced / usable_)) continue;
-        index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
-                (load + price + board_.run_seconds(*first, g));
-      }
-      const bool from_disk = !board_.model(model).in_host;
-      if (from_disk && board_.staging >= 0 && board_.staging != model) index *= kWhileStaging;
-      if (index > 0.0) found.push_back({Choice::Kind::load, g, model, first->id, index});
+      const Choice choice = load_choice(model, g, idle, least);
+      if (choice.kind != Choice::Kind::none) found.push_back(choice);
     }
   });
 }

@@ -12,9 +12,6 @@
 
 namespace pixelfleet::scheduler {
 
-// What a job counts beside a normal one that waits as long.
-double class_weight(Priority priority);
-
 class Amp {
  public:
   // `board` outlives it and may only change by apply() between calls of refresh().
@@ -33,14 +30,20 @@ class Amp {
   // The earliest guard among waiting jobs, kNever when nothing waits.
   double next_guard() const;
 
+  // The parts of a decision, for explanations too.
+  GpuMask holders(int model) const { return holders_[static_cast<std::size_t>(model)]; }  // resident or loading
+  double ready_at(int model, int gpu) const;                            // when a holder may next start a job of it
+  double warm_value(const BoardJob& job, int gpu, GpuMask idle) const;  // of starting it on a gpu that holds its model
+  // What loading the model on an idle gpu is worth; none: it may not, or cannot pay, or no job is worth more than
+  // `least`.
+  Choice load_choice(int model, int gpu, GpuMask idle, double least) const;
+
  private:
-  void mark_overdue();
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
   double composite(int model, int gpu, double cost) const;
   double flow(int model, GpuMask copies, int extra, double extra_ready) const;
-  double ready_at(int model, int gpu) const;
   bool may_switch(int gpu) const;
   int waiting_for_residents(int gpu, int except) const;
   double best_warm_of(int gpu) const;

@@ -10,6 +10,7 @@ namespace {
 constexpr double kOutlierFactor = 3.0;
 constexpr double kPriorWeight = 2.0;  // a parent counts as so many observations
 constexpr double kSlowestGain = 0.1;  // old observations fade: a machine may change
+constexpr double kSpreadGain = 0.02;
 constexpr double kMostSeconds = 1e6;  // estimates are finite, whatever the facts say
 constexpr double kLeastSeconds = 1e-3;
 constexpr double kMostLogRatio = 10.0;  // remembered; a factor of 22000
@@ -83,6 +84,7 @@ std::optional<CostRecord> CostModel::learn(const Key& key, const Key& parent, do
   const double now = estimate(key, parent);
   const double limit = std::log(kOutlierFactor);
   const double value = std::clamp(std::log(measured / predicted), now - limit, now + limit);
+  (std::get<0>(key) == CostRecord::Kind::run ? run_spread_ : load_spread_).add(value - now);
   add(parents_[parent], value);
   Mean& mean = means_[key];
   add(mean, value);
@@ -105,6 +107,13 @@ void CostModel::remember(const CostRecord& stored) {
   sum.count = count;
   ++version_;
 }
+
+void CostModel::Spread::add(double deviation) {
+  count_ += 1.0;
+  variance_ += (deviation * deviation - variance_) * std::max(1.0 / count_, kSpreadGain);
+}
+
+double CostModel::Spread::sigma() const { return std::sqrt(variance_); }
 
 void CostModel::add(Mean& mean, double value) {
   mean.count += 1.0;

@@ -37,6 +37,10 @@ class CostModel {
                                        double predicted);
   void remember(const CostRecord& record);
 
+  // How far measured and estimated lie apart: the deviation of the logarithm of their ratio.
+  double run_sigma() const { return run_spread_.sigma(); }
+  double load_sigma() const { return load_spread_.sigma(); }
+
   // Changes whenever an answer may have.
   std::uint64_t version() const { return version_; }
 
@@ -46,12 +50,24 @@ class CostModel {
     double log_ratio = 0.0;
     double count = 0.0;
   };
+  // Of the last few dozen; before, what machines commonly show.
+  class Spread {
+   public:
+    void add(double deviation);
+    double sigma() const;
+
+   private:
+    double variance_ = 0.15 * 0.15;
+    double count_ = 4.0;
+  };
   std::optional<CostRecord> learn(const Key& key, const Key& parent, double measured, double predicted);
   double estimate(const Key& key, const Key& parent) const;
   static void add(Mean& mean, double value);
 
   std::map<Key, Mean> means_;
   std::map<Key, Mean> parents_;  // sums of their children's observations
+  Spread run_spread_;
+  Spread load_spread_;
   std::uint64_t version_ = 0;
 };
 

@@ -133,6 +133,25 @@ void Scheduler::State::end(OpenJob& job, JobState state, std::optional<JobError>
   jobs.erase(job.id);
 }
 
+void Scheduler::State::take_first_jobs_of(const State& other, std::size_t most_waiting) {
+  std::size_t held = 0;
+  for (const auto& [id, job] : other.jobs) {
+    if (job.state == JobState::queued || (job.state == JobState::held && held++ >= most_waiting)) continue;
+    jobs.emplace_hint(jobs.end(), id, job);
+  }
+  std::size_t waiting = 0;
+  for (Queue::Walk walk(other.queue); !walk.at_end() && waiting < most_waiting; walk.next(), ++waiting) {
+    const OpenJob& job = other.jobs.at(walk.job());
+    jobs.emplace(job.id, job);
+    queue.insert({job.priority, job.rank, job.id}, job.lane());
+  }
+  for (const ModelKey& key : planning.model_keys) queue.touch(key);
+  for (auto& [id, worker] : workers) {  // loads of the simple policies whose job was left out
+    if (worker.claimed_by && !jobs.contains(*worker.claimed_by)) worker.claimed_by.reset();
+    if (worker.started_for && !jobs.contains(*worker.started_for)) worker.started_for.reset();
+  }
+}
+
 void Scheduler::State::cancel_chunks(const OpenJob& job) {
   for (const ChunkId chunk : job.chunks) actions.emplace_back(CancelChunk{chunk, chunks.at(chunk).worker});
 }

@@ -24,7 +24,8 @@ void Scheduler::State::learn_load(const Worker& worker) {
 
 void Scheduler::State::expect_run(Worker& worker, OpenJob& job, int images) {
   worker.since = worker.expected_end = now;
-  worker.prior_seconds = 0.0;
+  worker.told = Worker::Told::no;
+  worker.prior_seconds = worker.expected_seconds = 0.0;
   const auto model = models.find(worker.model);
   if (model == models.end()) return;
   const Slot& slot = gpus.at(worker.gpu);
@@ -32,7 +33,25 @@ void Scheduler::State::expect_run(Worker& worker, OpenJob& job, int images) {
   const CostPrior& prior = CostModel::prior_for(model->second, slot.gpu.name);
   worker.prior_seconds = CostModel::prior_run_seconds(prior.run, job.shape, images);
   const double expected = worker.prior_seconds * static_cast<double>(pace_of(job).ratio[type]);
-  worker.expected_end = now + Duration{static_cast<std::int64_t>(std::min(kMostSeconds, expected) * 1e6)};
+  worker.expected_seconds = std::min(kMostSeconds, expected);
+  worker.expected_end = now + Duration{static_cast<std::int64_t>(worker.expected_seconds * 1e6)};
+}
+
+// From the disk, unless it is staged; where another load reads, too, the time it took teaches nothing.
+void Scheduler::State::expect_load(Worker& worker) {
+  const ModelFacts& model = models.at(worker.model);
+  const std::string& gpu = gpus.at(worker.gpu).gpu.name;
+  const bool alone = std::none_of(workers.begin(), workers.end(), [&worker](const auto& entry) {
+    return entry.second.phase == WorkerPhase::starting && &entry.second != &worker;
+  });
+  worker.tier = model.file_bytes == 0 || is_staged(worker.model) ? Tier::host : Tier::disk;
+  const double prior =
+      CostModel::prior_load_seconds(CostModel::prior_for(model, gpu).load, static_cast<double>(model.file_bytes),
+                                    worker.tier, policy.disk_bytes_per_second);
+  if (alone) worker.prior_seconds = prior;
+  const double expected = prior * planning.costs.load_ratio(model, gpu, worker.tier);
+  worker.expected_seconds = std::min(kMostSeconds, expected);
+  worker.expected_end = now + Duration{static_cast<std::int64_t>(worker.expected_seconds * 1e6)};
 }
 
 void Scheduler::State::learn_run(const Chunk& chunk) {
@@ -55,6 +74,7 @@ void Scheduler::State::on(const ChunkProgress& event) {
   if (done < kTellsSomething) return;
   const double total = seconds_between(worker.since, now) / std::min(done, 1.0);
   worker.expected_end = std::max(now, worker.since + Duration{static_cast<std::int64_t>(total * 1e6)});
+  worker.told = Worker::Told::yes;
 }
 
 }  // namespace pixelfleet::scheduler

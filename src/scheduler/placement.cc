@@ -87,6 +87,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
   if (best == nullptr) return Placed::impossible;
   const WorkerId load = start_worker(*best, model, job);
   workers.at(load).claimed_by = job.id;
+  expect_load(workers.at(load));
   job.load = load;
   return Placed::load;
 }

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kScan = 96;  // jobs of a model, first in order, that a window is chosen from
 constexpr float kUnknownSeconds = 1e9f;
 constexpr double kRateSeconds = 900.0;
+constexpr std::size_t kRecent = 8;  // jobs of a model that are remembered as examples
 
 double to_seconds(Instant instant) { return static_cast<double>(instant.time_since_epoch().count()) * 1e-6; }
 
@@ -63,8 +64,12 @@ void Scheduler::State::forget_plans() {
   planning.submitted.clear();
   planning.staged.clear();
   planning.staging.reset();
+  planning.unreadable_until.clear();
+  planning.used_at.clear();
   planning.pace_index.clear();
   planning.paces.clear();
+  planning.recent.clear();
+  planning.arrivals = 0;
   ++planning.machine;
 }
 
@@ -85,6 +90,20 @@ void Scheduler::State::note_arrival(OpenJob& job) {
   const double at = to_seconds(job.arrived_at);
   model.rate = model.rate * std::exp(std::min(0.0, (model.rate_at - at) / kRateSeconds)) + 1.0 / kRateSeconds;
   model.rate_at = std::max(model.rate_at, at);
+
+  if (planning.arrivals++ == 0) planning.first_arrival = now;
+  JobFacts facts;
+  facts.owner = job.owner;
+  facts.priority = job.priority;
+  facts.model = job.model;
+  facts.missing.assign(job.missing.begin(), job.missing.end());
+  facts.shape = job.shape;
+  std::vector<JobFacts>& recent = planning.recent[job.model];
+  if (recent.size() < kRecent) {
+    recent.push_back(std::move(facts));
+  } else {
+    recent[planning.arrivals % kRecent] = std::move(facts);
+  }
 }
 
 const Planning::Pace& Scheduler::State::pace_of(OpenJob& job) {
@@ -357,7 +376,8 @@ void Scheduler::State::carry_out(const Choice& choice) {
         CostModel::prior_load_seconds(CostModel::prior_for(facts, slot.gpu.name).load,
                                       static_cast<double>(facts.file_bytes), worker.tier, policy.disk_bytes_per_second);
   }
-  worker.expected_end = now + from_seconds(seconds * (worker.blocks == Worker::Blocks::no ? kSlowerBesideRun : 1.0));
+  worker.expected_seconds = seconds * (worker.blocks == Worker::Blocks::no ? kSlowerBesideRun : 1.0);
+  worker.expected_end = now + from_seconds(worker.expected_seconds);
 }
 
 // All of them, unless few jobs wait and other gpus hold its model, too: then its share.

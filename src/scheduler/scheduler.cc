@@ -45,6 +45,24 @@ std::vector<Scheduler::GpuView> Scheduler::gpus() const {
   return views;
 }
 
+Scheduler Scheduler::excerpt(std::size_t most_waiting) {
+  // Set aside while the rest is copied: there may be a hundred thousand of them.
+  auto jobs = std::exchange(state_->jobs, {});
+  auto queue = std::exchange(state_->queue, {});
+  Scheduler copy(*this);
+  state_->jobs = std::move(jobs);
+  state_->queue = std::move(queue);
+  copy.state_->take_first_jobs_of(*state_, most_waiting);
+  return copy;
+}
+
+std::optional<double> Scheduler::expected_seconds(WorkerId id) const {
+  const auto worker = state_->workers.find(id);
+  if (worker == state_->workers.end() || worker->second.phase == WorkerPhase::ready) return std::nullopt;
+  const double seconds = worker->second.expected_seconds;
+  return seconds > 0.0 ? std::optional(seconds) : std::nullopt;
+}
+
 std::string Scheduler::durable_digest() const { return state_->digest(); }
 
 }  // namespace pixelfleet::scheduler

@@ -13,10 +13,14 @@
 // memory_bytes of a gpu's workers never exceeds the gpu's memory: idle workers are stopped first, least recently used.
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "domain/outlook.h"
 #include "scheduler/events.h"
 
 namespace pixelfleet::scheduler {
@@ -43,16 +47,30 @@ class Scheduler {
     GpuUuid uuid;
     GpuState state = GpuState::idle;
     std::vector<ModelKey> resident_models;
+    std::optional<ModelKey> loading_model;  // also while it is busy
     std::int64_t reserved_bytes = 0;
     std::optional<JobId> job;
   };
   std::vector<GpuView> gpus() const;
+
+  // How long the load or chunk that this worker has under way was expected to take when it began; absent: unknown.
+  std::optional<double> expected_seconds(WorkerId worker) const;
+
+  // Why a job waits, by the rules that decide; nothing for one that does not (a job that runs in part, too).
+  std::optional<WaitingReason> explain(JobId job, Instant now) const;
+  std::map<JobId, WaitingReason> explain_all(Instant now) const;
+
+  // A copy to look ahead with that costs no more than its jobs: those that run, and of the waiting ones the first so
+  // many in order; of the held ones likewise.
+  Scheduler excerpt(std::size_t most_waiting);
 
   // Everything durable about the state, one line per fact, in a fixed order: equal text = equal state. Ids of workers
   // and chunks, and what a restart forgets (residency, timers), are left out.
   std::string durable_digest() const;
 
  private:
+  friend class Explainer;
+  friend class Playback;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -104,11 +104,14 @@ struct Worker {
   std::optional<JobId> started_for;  // while starting: the job that made the load worth it
   Instant since;                     // of the load or chunk under way
   Instant expected_end;              // likewise
+  double expected_seconds = 0.0;     // likewise, as expected when it began; 0: nothing was
   double prior_seconds = 0.0;        // likewise, before learning; 0: it teaches nothing
   Tier tier = Tier::disk;
   enum class Blocks { no, yes } blocks = Blocks::yes;  // whether its load keeps the gpu from running
+  enum class Told { no, yes } told = Told::no;         // whether the run's own progress says when it ends
   std::optional<ChunkId> chunk;                        // while running
   std::uint64_t last_used = 0;                         // counts uses of all workers
+  Instant idle_since;                                  // while ready
   int chunks_run = 0;
   enum class Facts { current, outdated } model_facts = Facts::current;
 };
@@ -158,10 +161,17 @@ struct Planning {
 
   std::set<ModelKey> stale;  // models whose facts on the board are to be made again
 
+  // What has arrived lately, for whoever plays the future: a few jobs of each model, without pictures made.
+  std::map<ModelKey, std::vector<JobFacts>> recent;
+  std::size_t arrivals = 0;
+  Instant first_arrival;
+
   // Host memory.
   std::set<ModelKey> staged;
   std::optional<ModelKey> staging;
   Instant staging_end;
+  std::map<ModelKey, Instant> unreadable_until;  // files that could not be read in: when to try again
+  std::map<ModelKey, Instant> used_at;           // staged, loaded or run last
 };
 
 // After a worker died while loading: when the next one of this gpu and model may start.
@@ -214,6 +224,7 @@ struct Scheduler::State {
   void tell(OpenJob& job, JobState state, std::optional<HeldReason> held = std::nullopt);
   void end(OpenJob& job, JobState state, std::optional<JobError> error = std::nullopt);  // destroys `job`
   void leave_queue(OpenJob& job);
+  void take_first_jobs_of(const State& other, std::size_t most_waiting);  // into a copy of it without jobs
   void cancel_chunks(const OpenJob& job);
   std::optional<HeldReason> hold_for(const OpenJob& job) const;
   std::optional<JobError> too_big_for_this_machine(const OpenJob& job) const;
@@ -236,6 +247,13 @@ struct Scheduler::State {
   // host_memory.cc: models staged in host memory.
   void on(const ModelStaged& event);
   void on(const ModelUnstaged& event);
+
+  // idle.cc: what nobody has used for a while leaves gpus and host memory.
+  bool stays_when_idle(const ModelKey& key) const;
+  std::optional<Instant> unload_due(const Worker& worker) const;
+  std::optional<Instant> drop_due(const ModelKey& key) const;
+  std::optional<Instant> next_idle_end() const;
+  void unload_idle();
 
   // learning.cc: what durations teach the cost model.
   void on(const CostRemembered& event);
@@ -318,12 +336,14 @@ struct Scheduler::State {
   bool make_room(const ModelKey& key, double value, double margin);
   void unstage(const ModelKey& key);
   void keep_within_host_memory();
+  void mark_unreadable_files();
   bool is_staged(const ModelKey& key) const { return planning.staged.contains(key); }
 
   // learning.cc
   void learn_load(const Worker& worker);
   void learn_run(const Chunk& chunk);
   void expect_run(Worker& worker, OpenJob& job, int images);
+  void expect_load(Worker& worker);  // of the simple policies
 
   std::string digest() const;
 };

@@ -39,7 +39,8 @@ int job_of(JobId id) { return static_cast<int>(id.value) - 1; }
 
 }  // namespace
 
-ProductionDriver::ProductionDriver(World& world, Policy policy) : world_(world), policy_(std::move(policy)) {
+ProductionDriver::ProductionDriver(World& world, Policy policy, Onlooker* onlooker)
+    : world_(world), policy_(std::move(policy)), onlooker_(onlooker) {
   const Machine& machine = world_.machine();
   policy_.multi_gpu = true;
   policy_.max_gpus = machine.gpu_count();
@@ -62,6 +63,7 @@ Result<RunRecord> ProductionDriver::drive() {
     std::visit([this](const auto& event) { on(event); }, *happening);
     let_decide();
     if (failure_) return fail(*failure_);
+    if (onlooker_ != nullptr) onlooker_->decided(scheduler_, now());
   }
   RunRecord record = world_.take_record();
   decisions_.put_into(record);
@@ -202,6 +204,7 @@ void ProductionDriver::on(const StopWorker& order) {
 void ProductionDriver::on(const StartChunk& order) {
   const int index = job_of(order.job);
   const int images = static_cast<int>(order.indices.size());
+  if (onlooker_ != nullptr && jobs_begun_.insert(index).second) onlooker_->started(order.job, now());
   const int steps = job(index).steps * images;
   const int told = std::clamp(static_cast<int>(std::ceil(kProgressPart * steps)), 1, job(index).steps);
   const double seconds = world_.run(gpus_.at(order.gpu), index, images, order.chunk.value);

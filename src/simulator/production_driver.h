@@ -20,10 +20,18 @@
 
 namespace pixelfleet::simulator {
 
+// Sees the scheduler at work, as it would be seen in production.
+class Onlooker {
+ public:
+  virtual ~Onlooker() = default;
+  virtual void started(JobId job, Instant at) = 0;                        // the first of its chunks
+  virtual void decided(scheduler::Scheduler& scheduler, Instant at) = 0;  // it has heard all that happened
+};
+
 class ProductionDriver {
  public:
-  // The world outlives it. Of the policy, gpus, memory and disk are those of the machine.
-  ProductionDriver(World& world, scheduler::Policy policy);
+  // The world outlives it, and so does the onlooker. Of the policy, gpus, memory and disk are those of the machine.
+  ProductionDriver(World& world, scheduler::Policy policy, Onlooker* onlooker = nullptr);
 
   Result<RunRecord> drive();
 
@@ -74,6 +82,7 @@ class ProductionDriver {
 
   World& world_;
   scheduler::Policy policy_;
+  Onlooker* const onlooker_;
   scheduler::Scheduler scheduler_;
   std::vector<ModelKey> keys_;
   std::map<ModelKey, int> models_;
@@ -82,7 +91,8 @@ class ProductionDriver {
   std::deque<scheduler::Event> told_;
   std::map<WorkerId, Worker> workers_;
   std::map<ChunkId, Chunk> chunks_;
-  std::set<int> staged_;           // models that the scheduler counts as in host memory
+  std::set<int> staged_;  // models that the scheduler counts as in host memory
+  std::set<int> jobs_begun_;
   std::set<int> staging_ordered_;  // unanswered StageModel
   std::int64_t wish_ = 0;          // the number of the last WakeAt
   std::optional<Error> failure_;
