@@ -8,10 +8,17 @@ namespace pixelfleet::scheduler {
 namespace {
 
 constexpr double kOutlierFactor = 3.0;
+<<<<<<< Updated upstream
 constexpr double kPriorWeight = 2.0;  // a parent counts as so many observations
 constexpr double kSlowestGain = 0.1;  // old observations fade: a machine may change
 constexpr double kSpreadGain = 0.02;
 constexpr double kMostSeconds = 1e6;  // estimates are finite, whatever the facts say
+=======
+constexpr double kPriorWeight = 2.0;                  // a parent counts as so many observations
+constexpr double kSlowestGain = 0.1;                  // old observations fade: a machine may change
+constexpr double kMostOfAChild = 1.0 / kSlowestGain;  // observations that its mean remembers
+constexpr double kMostSeconds = 1e6;                  // estimates are finite, whatever the facts say
+>>>>>>> Stashed changes
 constexpr double kLeastSeconds = 1e-3;
 constexpr double kMostLogRatio = 10.0;  // remembered; a factor of 22000
 constexpr double kMostCount = 1e6;
@@ -84,10 +91,17 @@ std::optional<CostRecord> CostModel::learn(const Key& key, const Key& parent, do
   const double now = estimate(key, parent);
   const double limit = std::log(kOutlierFactor);
   const double value = std::clamp(std::log(measured / predicted), now - limit, now + limit);
+<<<<<<< Updated upstream
   (std::get<0>(key) == CostRecord::Kind::run ? run_spread_ : load_spread_).add(value - now);
   add(parents_[parent], value);
   Mean& mean = means_[key];
   add(mean, value);
+=======
+  Mean mean = means_[key];
+  mean.count += 1.0;
+  mean.log_ratio += (value - mean.log_ratio) * std::max(1.0 / mean.count, kSlowestGain);
+  set(key, parent, mean);
+>>>>>>> Stashed changes
   ++version_;
   return CostRecord{std::get<0>(key), std::get<1>(key), std::get<2>(key), mean.log_ratio, mean.count};
 }
@@ -96,18 +110,16 @@ void CostModel::remember(const CostRecord& stored) {
   if (!std::isfinite(stored.log_ratio) || !(stored.count > 0.0)) return;
   CostRecord record = stored;
   record.log_ratio = std::clamp(record.log_ratio, -kMostLogRatio, kMostLogRatio);
-  record.count = std::min(record.count, kMostCount);
-  means_[{record.kind, record.subject, record.gpu_type}] = {record.log_ratio, record.count};
+  record.count = std::clamp(record.count, 1.0, kMostCount);
   // The parent of a run is the part before the sampler; of a load the gpu type alone.
   const std::string parent =
       record.kind == CostRecord::Kind::run ? record.subject.substr(0, record.subject.rfind('/')) : "";
-  Mean& sum = parents_[{record.kind, parent, record.gpu_type}];
-  const double count = sum.count + record.count;
-  sum.log_ratio += (record.log_ratio - sum.log_ratio) * record.count / count;
-  sum.count = count;
+  set({record.kind, record.subject, record.gpu_type}, {record.kind, parent, record.gpu_type},
+      {record.log_ratio, record.count});
   ++version_;
 }
 
+<<<<<<< Updated upstream
 void CostModel::Spread::add(double deviation) {
   count_ += 1.0;
   variance_ += (deviation * deviation - variance_) * std::max(1.0 / count_, kSpreadGain);
@@ -118,6 +130,16 @@ double CostModel::Spread::sigma() const { return std::sqrt(variance_); }
 void CostModel::add(Mean& mean, double value) {
   mean.count += 1.0;
   mean.log_ratio += (value - mean.log_ratio) * std::max(1.0 / mean.count, kSlowestGain);
+=======
+void CostModel::set(const Key& key, const Key& parent, const Mean& mean) {
+  Mean& before = means_[key];
+  Mean& all = parents_[parent];
+  const auto weight = [](const Mean& child) { return std::min(child.count, kMostOfAChild); };
+  const double sum = all.log_ratio * all.count + mean.log_ratio * weight(mean) - before.log_ratio * weight(before);
+  all.count += weight(mean) - weight(before);
+  all.log_ratio = sum / all.count;
+  before = mean;
+>>>>>>> Stashed changes
 }
 
 double CostModel::estimate(const Key& key, const Key& parent) const {

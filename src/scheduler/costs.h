@@ -48,7 +48,7 @@ struct CostRecord {
   std::string subject;
   std::string gpu_type;
   double log_ratio = 0.0;  // mean of the logarithm
-  double count = 0.0;      // observations behind it, decayed
+  double count = 0.0;      // observations behind it
 
   friend bool operator==(const CostRecord&, const CostRecord&) = default;
 };
