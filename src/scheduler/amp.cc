@@ -18,8 +18,6 @@ constexpr double kWhileStaging = 0.5;                // a load from the disk whi
 constexpr double kWorthOthers = 0.3;                 // of the best index: what the roll-out looks at
 constexpr double kDiskNearlyAsFast = 1.6;            // behind a run, from the disk only if not slower by this
 
-double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
-
 double shortest(const BoardJob& job) { return *std::min_element(job.seconds.begin(), job.seconds.end()); }
 
 template <class Visit>
@@ -34,6 +32,8 @@ bool better(const Choice& a, const Choice& b) {
 }
 
 }  // namespace
+
+double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
 
 void Amp::refresh() {
   usable_ = 0;
@@ -61,6 +61,18 @@ void Amp::refresh() {
   }
   for (const int model : board_.wanted) {
     if (holders_[static_cast<std::size_t>(model)] == 0) homeless_ += board_.model(model).queued;
+  }
+  mark_overdue();
+}
+
+void Amp::mark_overdue() {
+  const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
+  for (BoardModel& model : board_.models) model.overdue = false;
+  for (const int index : board_.wanted) {
+    BoardModel& model = board_.model(index);
+    model.overdue = model.oldest_arrival + soonest <= board_.now &&
+                    std::any_of(model.window.begin(), model.window.end(),
+                                [this](const BoardJob& job) { return guard(job) <= board_.now; });
   }
 }
 
@@ -129,18 +141,14 @@ Choice Amp::overdue_start(GpuMask idle) {
     const BoardJob* job;
   };
   std::vector<Overdue> overdue;
-  const double soonest = std::max(board_.tuning.guard_seconds, board_.tuning.guard_backlog * backlog_);
-  for (BoardModel& model : board_.models) model.overdue = false;
   for (const int model : board_.wanted) {
-    BoardModel& facts = board_.model(model);
-    if (facts.oldest_arrival + soonest > board_.now) continue;
+    const BoardModel& facts = board_.model(model);
+    if (!facts.overdue) continue;
     // The first one of those that may use the same gpus: another one's gpus may be busy.
     const std::size_t of_this_model = overdue.size();
     for (const BoardJob& job : facts.window) {
       const double at = guard(job);
-      if (at > board_.now) continue;
-      facts.overdue = true;
-      if (!(job.gpus & idle)) continue;
+      if (at > board_.now || !(job.gpus & idle)) continue;
       const auto same = std::find_if(overdue.begin() + static_cast<std::ptrdiff_t>(of_this_model), overdue.end(),
                                      [&job](const Overdue& other) { return other.job->gpus == job.gpus; });
       if (same == overdue.end()) {

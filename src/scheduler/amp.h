@@ -12,6 +12,9 @@
 
 namespace pixelfleet::scheduler {
 
+// What a job counts beside a normal one that waits as long.
+double class_weight(Priority priority);
+
 class Amp {
  public:
   // `board` outlives it and may only change by apply() between calls of refresh().
@@ -39,6 +42,7 @@ class Amp {
   Choice load_choice(int model, int gpu, GpuMask idle, double least) const;
 
  private:
+  void mark_overdue();
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;

@@ -50,7 +50,7 @@ struct BoardModel {
   double lora_seconds = 0.0;                         // to change the LoRA set of a worker
   bool in_host = false;
   bool pinned = false;
-  bool overdue = false;  // one of its jobs is; set by the policy while it decides
+  bool overdue = false;  // one of its jobs is; set by the policy, Amp::refresh()
   double rate = 0.0;     // arrivals per second, decayed to rate_at
   double rate_at = 0.0;
   double used_at = 0.0;

@@ -15,10 +15,33 @@ constexpr double kBlockingLoad = 1.0;  // per second of it, beside the waiting i
 constexpr double kLoadBehind = 0.3;
 constexpr int kMostWork = 30'000;  // of all plays together: decisions times models and gpus, about 2 ms
 
+// What a second more until its end costs: by the job's class and its wait so far. The heaviest class of those that
+// wait counts 1, so that loads weigh the same whatever waits.
+class Urgency {
+ public:
+  explicit Urgency(const Board& board) : now_(board.now) {
+    Board copy = board;
+    aging_ = Amp(copy).aging();
+    for (const int model : board.wanted) {
+      for (const BoardJob& job : board.model(model).window) {
+        heaviest_ = std::max(heaviest_, class_weight(job.priority));
+      }
+    }
+  }
+  double of(const BoardJob& job) const {
+    return class_weight(job.priority) / heaviest_ * (1.0 + (now_ - job.arrived) / aging_);
+  }
+
+ private:
+  double now_;
+  double aging_ = 0.0;
+  double heaviest_ = 0.0;
+};
+
 class Play {
  public:
-  Play(const Board& board, double aging, int& budget)
-      : board_(board), start_(board.now), aging_(aging), budget_(budget) {}
+  Play(const Board& board, const Urgency& urgency, int& budget)
+      : board_(board), start_(board.now), urgency_(urgency), budget_(budget) {}
 
   // The cost of what is known, if `first` is done now; none: nothing before something ends.
   double cost_after(const Choice& first) {
@@ -31,12 +54,10 @@ class Play {
   }
 
  private:
-  double urgency(const BoardJob& job) const { return 1.0 + (start_ - job.arrived) / aging_; }
-
   void apply(const Choice& choice) {
     if (choice.kind == Choice::Kind::run) {
       const BoardJob& job = *board_.find(choice.model, choice.job);
-      cost_ += urgency(job) * (board_.now - start_ + board_.run_seconds(job, choice.gpu));
+      cost_ += urgency_.of(job) * (board_.now - start_ + board_.run_seconds(job, choice.gpu));
     } else {
       const double factor = choice.kind == Choice::Kind::load ? kBlockingLoad : kLoadBehind;
       cost_ += factor * board_.load_seconds(choice.model, choice.gpu);
@@ -76,7 +97,7 @@ class Play {
     for (const int model : board_.wanted) {
       if (board_.holders(model) == 0) at += board_.model(model).load_from_host[0] / gpus;
       for (const BoardJob& job : board_.model(model).window) {
-        jobs.emplace_back(*std::min_element(job.seconds.begin(), job.seconds.end()), urgency(job));
+        jobs.emplace_back(*std::min_element(job.seconds.begin(), job.seconds.end()), urgency_.of(job));
       }
     }
     std::sort(jobs.begin(), jobs.end());
@@ -90,7 +111,7 @@ class Play {
 
   Board board_;
   const double start_;
-  const double aging_;
+  const Urgency& urgency_;
   int& budget_;
   double cost_ = 0.0;
 };
@@ -126,8 +147,7 @@ bool worth_a_rollout(const Board& board, const Choice& base, const std::vector<C
 }
 
 Choice best_by_rollout(const Board& board, const Choice& base, const std::vector<Choice>& others) {
-  Board copy = board;
-  const double aging = Amp(copy).aging();
+  const Urgency urgency(board);
   std::vector<Choice> candidates{base};
   for (const Choice& other : others) {
     if (candidates.size() == kMostCandidates) break;
@@ -138,11 +158,11 @@ Choice best_by_rollout(const Board& board, const Choice& base, const std::vector
   if (may_wait(board, base)) candidates.push_back({});
 
   int budget = kMostWork;
-  const double stay = Play(board, aging, budget).cost_after(base);
+  const double stay = Play(board, urgency, budget).cost_after(base);
   Choice best = base;
   double least = kClearlyCheaper * stay;
   for (std::size_t i = 1; i < candidates.size(); ++i) {
-    const double cost = Play(board, aging, budget).cost_after(candidates[i]);
+    const double cost = Play(board, urgency, budget).cost_after(candidates[i]);
     if (budget <= 0) break;  // an unfinished play compares with nothing
     if (cost >= least) continue;
     least = cost;
