@@ -8,17 +8,11 @@ namespace pixelfleet::scheduler {
 namespace {
 
 constexpr double kOutlierFactor = 3.0;
-<<<<<<< Updated upstream
-constexpr double kPriorWeight = 2.0;  // a parent counts as so many observations
-constexpr double kSlowestGain = 0.1;  // old observations fade: a machine may change
-constexpr double kSpreadGain = 0.02;
-constexpr double kMostSeconds = 1e6;  // estimates are finite, whatever the facts say
-=======
 constexpr double kPriorWeight = 2.0;                  // a parent counts as so many observations
 constexpr double kSlowestGain = 0.1;                  // old observations fade: a machine may change
 constexpr double kMostOfAChild = 1.0 / kSlowestGain;  // observations that its mean remembers
-constexpr double kMostSeconds = 1e6;                  // estimates are finite, whatever the facts say
->>>>>>> Stashed changes
+constexpr double kSpreadGain = 0.02;
+constexpr double kMostSeconds = 1e6;  // estimates are finite, whatever the facts say
 constexpr double kLeastSeconds = 1e-3;
 constexpr double kMostLogRatio = 10.0;  // remembered; a factor of 22000
 constexpr double kMostCount = 1e6;
@@ -91,17 +85,11 @@ std::optional<CostRecord> CostModel::learn(const Key& key, const Key& parent, do
   const double now = estimate(key, parent);
   const double limit = std::log(kOutlierFactor);
   const double value = std::clamp(std::log(measured / predicted), now - limit, now + limit);
-<<<<<<< Updated upstream
   (std::get<0>(key) == CostRecord::Kind::run ? run_spread_ : load_spread_).add(value - now);
-  add(parents_[parent], value);
-  Mean& mean = means_[key];
-  add(mean, value);
-=======
   Mean mean = means_[key];
   mean.count += 1.0;
   mean.log_ratio += (value - mean.log_ratio) * std::max(1.0 / mean.count, kSlowestGain);
   set(key, parent, mean);
->>>>>>> Stashed changes
   ++version_;
   return CostRecord{std::get<0>(key), std::get<1>(key), std::get<2>(key), mean.log_ratio, mean.count};
 }
@@ -119,7 +107,6 @@ void CostModel::remember(const CostRecord& stored) {
   ++version_;
 }
 
-<<<<<<< Updated upstream
 void CostModel::Spread::add(double deviation) {
   count_ += 1.0;
   variance_ += (deviation * deviation - variance_) * std::max(1.0 / count_, kSpreadGain);
@@ -127,10 +114,6 @@ void CostModel::Spread::add(double deviation) {
 
 double CostModel::Spread::sigma() const { return std::sqrt(variance_); }
 
-void CostModel::add(Mean& mean, double value) {
-  mean.count += 1.0;
-  mean.log_ratio += (value - mean.log_ratio) * std::max(1.0 / mean.count, kSlowestGain);
-=======
 void CostModel::set(const Key& key, const Key& parent, const Mean& mean) {
   Mean& before = means_[key];
   Mean& all = parents_[parent];
@@ -139,7 +122,6 @@ void CostModel::set(const Key& key, const Key& parent, const Mean& mean) {
   all.count += weight(mean) - weight(before);
   all.log_ratio = sum / all.count;
   before = mean;
->>>>>>> Stashed changes
 }
 
 double CostModel::estimate(const Key& key, const Key& parent) const {

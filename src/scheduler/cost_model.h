@@ -65,13 +65,9 @@ class CostModel {
   void set(const Key& key, const Key& parent, const Mean& mean);
 
   std::map<Key, Mean> means_;
-<<<<<<< Updated upstream
-  std::map<Key, Mean> parents_;  // sums of their children's observations
+  std::map<Key, Mean> parents_;  // the means of their children, whatever order those came in
   Spread run_spread_;
   Spread load_spread_;
-=======
-  std::map<Key, Mean> parents_;  // the means of their children, whatever order those came in
->>>>>>> Stashed changes
   std::uint64_t version_ = 0;
 };
 
