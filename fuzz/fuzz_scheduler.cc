@@ -65,7 +65,7 @@ class Decoder {
           default: return ImagePublished{id, index};
         }
       }
-      default: return TimerFired{};
+      default: return order();
     }
   }
 
@@ -75,6 +75,19 @@ class Decoder {
   }
 
  private:
+  Event order() {
+    const auto owner = [this] { return bytes_.below(2) == 0 ? std::nullopt : std::optional<std::string>("ada"); };
+    switch (bytes_.below(8)) {
+      case 0: return JobMoved{recent_job(), recent_job(), JobMoved::Side::before};
+      case 1: return JobMoved{recent_job(), recent_job(), JobMoved::Side::after};
+      case 2: return JobReprioritised{recent_job(), static_cast<Priority>(bytes_.below(3))};
+      case 3: return JobPinned{recent_job(), bytes_.below(2) == 0 ? std::nullopt : std::optional<GpuUuid>(gpu())};
+      case 4: return QueuePaused{owner()};
+      case 5: return QueueResumed{owner()};
+      default: return TimerFired{};
+    }
+  }
+
   GpuUuid gpu() { return "gpu-" + std::to_string(bytes_.below(4)); }
   ModelKey model() { return "model-" + std::to_string(bytes_.below(4)); }
   JobId recent_job() { return JobId{std::max<std::int64_t>(1, last_job_ - bytes_.below(8))}; }
@@ -89,6 +102,7 @@ class Decoder {
     const int extras = bytes_.byte();
     if ((extras & 3) == 3) facts.rank = bytes_.below(5) - 2.5;
     if ((extras & 12) == 12) facts.pin = gpu();
+    if ((extras & 64) == 64) facts.owner = "ada";
     if ((extras & 48) == 48) facts.held = static_cast<HeldReason>(bytes_.below(6));
     for (int index = 0, count = bytes_.below(5); index < count; ++index) facts.missing.push_back(index);
     return facts;
@@ -129,6 +143,7 @@ void run(ByteSource bytes) {
   (void)rebuilt.step(PolicyChanged{auditor.policy()}, now);
   for (const auto& [key, model] : auditor.models()) (void)rebuilt.step(ModelKnown{model}, now);
   for (const auto& [uuid, gpu] : auditor.gpus()) (void)rebuilt.step(GpuArrived{gpu}, now);
+  for (const auto& owner : auditor.pauses()) (void)rebuilt.step(QueuePaused{owner}, now);
   for (const auto& [id, row] : auditor.open()) (void)rebuilt.step(JobSubmitted{sim::Auditor::facts_of(row)}, now);
   (void)scheduler.step(ServerRestarted{}, now);
   if (scheduler.durable_digest() != rebuilt.durable_digest()) {

@@ -133,7 +133,10 @@ void Auditor::outdate(const ModelKey& model) {
 }
 
 void Auditor::on(const JobSubmitted& e) {
-  if (ended_.contains(e.job.id)) return;
+  if (ended_.contains(e.job.id)) {
+    if (!is_over(e.job.id)) return;
+    ended_.erase(e.job.id);  // opened again
+  }
   const auto [at, inserted] = open_.try_emplace(e.job.id);
   Row& row = at->second;
   row.known = Row::Known::yes;
@@ -145,6 +148,10 @@ void Auditor::on(const JobSubmitted& e) {
   row.state = JobState::held;
   row.held = e.job.held;
   if (!derived(*e.job.held)) row.held_by_others = e.job.held;
+}
+
+bool Auditor::is_over(JobId job) const {
+  return std::none_of(chunks_.begin(), chunks_.end(), [job](const auto& chunk) { return chunk.second.job == job; });
 }
 
 void Auditor::on(const JobCancelRequested& e) {
@@ -645,11 +652,13 @@ void Auditor::check_no_idle_gpu_with_work() {
   if (in_order() && waiting.size() > 1) waiting.resize(1);
   for (const GpuUuid& uuid : selected_) {
     if (is_busy(uuid)) continue;
+    std::set<std::pair<ModelKey, std::optional<GpuUuid>>> kept;  // behind one that may have to wait for a moved job
     for (const Row* const each : waiting) {
       const Row& row = *each;
       const JobId id = row.facts.id;
-      if (!row.fresh()) continue;
       if (!can_take(gpus_.at(uuid), row)) continue;
+      if (may_have_to_wait_for_moved(row, uuid)) kept.emplace(row.facts.model, row.facts.pin);
+      if (!row.fresh() || kept.contains({row.facts.model, row.facts.pin})) continue;
       const ModelKey& model = row.facts.model;
       const bool resident = std::any_of(processes_.begin(), processes_.end(), [&](const auto& entry) {
         return entry.second.gpu == uuid && entry.second.model == model;

@@ -76,6 +76,8 @@ class Auditor {
   void apply(const scheduler::Action& action);
   void end(const scheduler::Scheduler& scheduler);
 
+  // No chunk is of this job any more: when it has ended, it may be opened again.
+  bool is_over(JobId job) const;
   // The server died: processes and pictures in flight are gone, running rows read as queued.
   void restart();
   // The job as a row: what a restarted server submits to its scheduler.

@@ -93,7 +93,6 @@ bool Auditor::may_have_to_wait_for_moved(const Row& row, const GpuUuid& gpu) con
 }
 
 void Auditor::check_not_overtaking(const Row& row, const GpuUuid& gpu) {
-  if (!by_amp()) return;
   for (const auto& [id, other] : open_) {
     if (other.state != JobState::queued || other.known == Row::Known::no || !other.fresh()) continue;
     if (!was_moved_before(other, row) || !can_take(gpus_.at(gpu), other)) continue;

@@ -167,7 +167,8 @@ void SimWorld::storm() {
   if (dice < 81) return change_models();
   if (dice < 86) return change_policy();
   if (dice < 90) return restart();
-  if (dice < 92) return nonsense();
+  if (dice < 91) return nonsense();
+  if (dice < 92) return retry();
   if (dice < 98) return rng_.chance(0.2) ? lose_staged() : change_orders();
   compare_with_rebuilt();
 }
@@ -201,6 +202,7 @@ void SimWorld::submit_burst() {
     if (!one_model) model = rng_.below(kModels);
     facts.model = format("model-{}", model);
     if (rng_.chance(0.03)) poison_.insert(facts.id);
+    submitted_[facts.id] = facts;
     step(JobSubmitted{std::move(facts)});
   }
 }
@@ -250,6 +252,19 @@ void SimWorld::change_orders() {
     case 5: return step(QueuePaused{owner});
     default: return step(QueueResumed{owner});
   }
+}
+
+// A failed or cancelled job is opened again for the pictures that it lacks.
+void SimWorld::retry() {
+  std::vector<JobId> failed;
+  for (const auto& [id, state] : auditor_.ended()) {
+    if (state != JobState::done && auditor_.is_over(id)) failed.push_back(id);
+  }
+  if (failed.empty()) return;
+  JobFacts facts = submitted_.at(failed[rng_.below(failed.size())]);
+  facts.held.reset();
+  std::erase_if(facts.missing, [&](int index) { return published_.contains({facts.id, index}); });
+  step(JobSubmitted{std::move(facts)});
 }
 
 // The operating system took the pages for something else.

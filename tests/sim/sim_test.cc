@@ -249,6 +249,14 @@ TEST(PlantedBug, AJobIsCutThoughThatIsOff) {
               HasSubstr("does not make exactly the missing pictures"));
 }
 
+TEST(PlantedBug, ARestartForgetsPauses) {
+  Options options;
+  options.distort_event = [](Event& event) {
+    if (std::holds_alternative<QueuePaused>(event)) event = Event{TimerFired{}};
+  };
+  EXPECT_THAT(found_within(kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("expected paused")));
+}
+
 TEST(PlantedBug, AMovedJobStaysWhereItWas) {
   Options options;
   options.distort_actions = [](std::vector<Action>& actions) { drop<SetJobOrder>(actions); };

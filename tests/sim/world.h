@@ -75,6 +75,7 @@ class SimWorld {
   void change_models();
   void change_policy();
   void change_orders();
+  void retry();
   void lose_staged();
   void nonsense();
   std::optional<JobId> some_job();
@@ -126,6 +127,7 @@ class SimWorld {
   std::set<WorkerId> gone_;  // processes that ended: what they still had to say is lost
   std::map<std::pair<JobId, int>, ChunkId> attempts_;
   std::set<std::pair<JobId, int>> published_;
+  std::map<JobId, scheduler::JobFacts> submitted_;
   std::set<JobId> poison_;  // jobs that kill every worker
   std::set<ModelKey> broken_;
   std::map<GpuUuid, Gpu> lost_gpus_;
