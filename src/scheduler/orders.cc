@@ -113,7 +113,10 @@ void Scheduler::State::on(const QueuePaused& event) {
 }
 
 void Scheduler::State::on(const QueueResumed& event) {
-  if (pauses.erase(event.owner) > 0) settle_all();
+  if (pauses.erase(event.owner) == 0) return;
+  for (auto& [id, job] : jobs) {
+    if (job.wish == OpenJob::Wish::run) settle(job);  // those that run, too: they may have pictures left to start
+  }
 }
 
 bool Scheduler::State::must_wait_for_moved(const OpenJob& job, const Slot& slot) const {

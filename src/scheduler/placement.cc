@@ -65,7 +65,8 @@ void Scheduler::State::place() {
 
 Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
   const ModelFacts& model = models.at(job.model);
-  const std::vector<Slot*> able = candidates(job.lane());
+  std::vector<Slot*> able = candidates(job.lane());
+  const auto kept = std::erase_if(able, [&](const Slot* slot) { return must_wait_for_moved(job, *slot); });
   for (const Slot* slot : able) {
     if (!is_idle(*slot)) continue;
     for (const WorkerId id : slot->workers) {
@@ -74,7 +75,9 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
       return Placed::chunk;
     }
   }
-  if (job.load) return Placed::waits;
+  // One that waits for a moved job keeps those of its lane behind it.
+  const auto unless_kept = [kept](Placed placed) { return kept > 0 ? Placed::impossible : placed; };
+  if (job.load) return unless_kept(Placed::waits);
 
   Slot* best = nullptr;
   const auto key = [this](const Slot& slot) {
@@ -89,7 +92,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
   workers.at(load).claimed_by = job.id;
   expect_load(workers.at(load));
   job.load = load;
-  return Placed::load;
+  return unless_kept(Placed::load);
 }
 
 void Scheduler::State::hand_on_load(WorkerId id) {
