@@ -380,8 +380,23 @@ double Amp::best_warm_of(int gpu) const {
   return best;
 }
 
+// Gpus of overdue jobs whose model is nowhere that they may run. These begin no load for others beside their runs: one
+// of them must be free to load it when its run ends, or load after load would keep the job waiting.
+GpuMask Amp::kept_for_overdue() const {
+  GpuMask kept = 0;
+  for (const int model : board_.wanted) {
+    if (!board_.model(model).overdue) continue;
+    for (const BoardJob& job : board_.model(model).window) {
+      const bool is_homeless = (job.gpus & holders_[static_cast<std::size_t>(model)]) == 0;
+      if (is_homeless && guard(job) <= board_.now) kept |= job.gpus;
+    }
+  }
+  return kept;
+}
+
 Choice Amp::next_behind() {
   if (board_.tuning.load_behind == Part::off || !board_.load_beside_run || board_.wanted.empty()) return {};
+  const GpuMask kept = kept_for_overdue();
   Choice best;
   Choice copy;
   for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
@@ -390,6 +405,7 @@ Choice Amp::next_behind() {
     const double warm = best_warm_of(g);
     for (const int model : board_.wanted) {
       const BoardModel& facts = board_.model(model);
+      if ((kept & bit(g)) && !facts.overdue) continue;
       const GpuMask copies = holders_[static_cast<std::size_t>(model)];
       const BoardJob* first = first_for(model, g);
       if (first == nullptr || (copies & bit(g)) || !can_load(g, model)) continue;

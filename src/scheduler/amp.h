@@ -49,6 +49,7 @@ class Amp {
   double composite(int model, int gpu, double cost) const;
   double flow(int model, GpuMask copies, int extra, double extra_ready) const;
   bool may_switch(int gpu) const;
+  GpuMask kept_for_overdue() const;
   int waiting_for_residents(int gpu, int except) const;
   double best_warm_of(int gpu) const;
   bool can_load(int gpu, int model) const;

@@ -7,6 +7,7 @@ namespace pixelfleet::scheduler {
 namespace {
 
 using ::testing::Contains;
+using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 
 Policy amp() {
@@ -68,6 +69,23 @@ TEST(AmpPins, AModelThatNobodyWaitsForAnyMoreIsNotKeptForItsJobThatWasOverdue) {
   rig.made(2, 0);
   rig.ended(2);
   EXPECT_THAT(rig.submit(3, "b"), IsSupersetOf({"StopWorker 1", "StartWorker 2 gpu-0 b"}));
+}
+
+TEST(AmpOverdue, WhileOneWaitsForAFreeGpuNothingElseIsLoadedBesideTheRun) {
+  Policy policy = amp();
+  policy.resident_limit = 2;
+  Rig rig(policy);
+  rig.gpu(0, 24);
+  rig.model("a", 8);
+  rig.model("b", 8);
+  rig.model("large", 20);  // not beside a
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.submit(2, "large");
+  rig.now += std::chrono::hours{1};
+  EXPECT_THAT(rig.submit(3, "b"), IsEmpty());
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), IsSupersetOf({"StopWorker 1", "StartWorker 2 gpu-0 large"}));
 }
 
 }  // namespace
