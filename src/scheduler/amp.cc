@@ -12,6 +12,7 @@ constexpr double kClassWeight[] = {8.0, 1.0, 0.02};  // interactive, normal, bac
 constexpr std::size_t kPrefix = 24;                  // jobs of a model that a load is weighed for
 constexpr double kAgingBacklog = 1.5;                // the aging clock is this many times the backlog
 constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
+constexpr std::size_t kMostCandidates = 40;          // models weighed for a load
 constexpr double kOtherFamilies = 0.05;              // warm starts yield a little where other models wait too
 constexpr double kCopyCounts = 0.5;                  // what a further copy has to gain per second of its load
 constexpr double kWhileStaging = 0.5;                // a load from the disk while it is read for another model
@@ -51,7 +52,11 @@ void Amp::refresh() {
   }
   backlog_ = seconds / usable_;
   aging_ = std::max(board_.tuning.aging_seconds, kAgingBacklog * backlog_);
+  gpu_types_ = 0;
+  for (const BoardGpu& gpu : board_.gpus) gpu_types_ = std::max(gpu_types_, static_cast<std::size_t>(gpu.type) + 1);
   holders_.assign(board_.models.size(), 0);
+  worth_.resize(board_.models.size());
+  for (Worth& worth : worth_) worth.made = false;
   homeless_ = 0;
   for (std::size_t g = 0; g < board_.gpus.size(); ++g) {
     const BoardGpu& gpu = board_.gpus[g];
@@ -63,6 +68,27 @@ void Amp::refresh() {
     if (holders_[static_cast<std::size_t>(model)] == 0) homeless_ += board_.model(model).queued;
   }
   mark_overdue();
+  choose_candidates();
+}
+
+// Of very many models those whose first jobs, run all together after a load, promise most: as composite() does, but
+// from sums. With few models all of them.
+void Amp::choose_candidates() {
+  candidates_ = board_.wanted;
+  if (candidates_.size() <= kMostCandidates) return;
+  std::vector<std::pair<double, int>> promising;
+  for (const int model : board_.wanted) {
+    const BoardModel& facts = board_.model(model);
+    const double jobs = static_cast<double>(std::min(facts.window.size(), kPrefix));
+    const double seconds = facts.queued_seconds / facts.queued * jobs;
+    const double urgency = 1.0 + (board_.now - facts.oldest_arrival) / aging_;
+    promising.emplace_back(-jobs * urgency / (facts.load_from_host[0] + seconds), model);
+  }
+  std::nth_element(promising.begin(), promising.begin() + static_cast<std::ptrdiff_t>(kMostCandidates),
+                   promising.end());
+  candidates_.clear();
+  for (std::size_t i = 0; i < kMostCandidates; ++i) candidates_.push_back(promising[i].second);
+  std::sort(candidates_.begin(), candidates_.end());
 }
 
 void Amp::mark_overdue() {
@@ -78,8 +104,24 @@ void Amp::mark_overdue() {
 
 double Amp::weight(const BoardJob& job) const {
   const int ahead = std::max(0, job.place - board_.owners[static_cast<std::size_t>(job.owner)].ended);
-  const double fairness = ahead == 0 ? 1.0 : std::pow(1.0 + ahead, -board_.tuning.user_exponent);
-  return class_weight(job.priority) * (1.0 + (board_.now - job.arrived) / aging_) * fairness;
+  return class_weight(job.priority) * (1.0 + (board_.now - job.arrived) / aging_) * board_.fairness(ahead);
+}
+
+const Amp::Worth& Amp::worth(int model) const {
+  Worth& worth = worth_[static_cast<std::size_t>(model)];
+  if (worth.made) return worth;
+  worth.made = true;
+  worth.flow = -1.0;
+  worth.weights.clear();
+  worth.most.fill(0.0);
+  for (const BoardJob& job : board_.model(model).window) {
+    const double value = weight(job);
+    worth.weights.push_back(value);
+    for (std::size_t type = 0; type < gpu_types_; ++type) {
+      worth.most[type] = std::max(worth.most[type], value / (board_.throughput > 0 ? 1.0 : job.seconds[type]));
+    }
+  }
+  return worth;
 }
 
 double Amp::guard(const BoardJob& job) const {
@@ -235,11 +277,13 @@ double Amp::composite(int model, int gpu, double cost) const {
   std::array<Item, kPrefix> items;
   std::size_t count = 0;
   const GpuMask copies = holders_[static_cast<std::size_t>(model)];
-  for (const BoardJob& job : board_.model(model).window) {
-    if (count == kPrefix) break;
+  const std::vector<BoardJob>& window = board_.model(model).window;
+  const std::vector<double>& of_window = worth(model).weights;
+  for (std::size_t i = 0; i < window.size() && count < kPrefix; ++i) {
+    const BoardJob& job = window[i];
     if (!(job.gpus & bit(gpu)) || (job.gpus & copies)) continue;
     const double seconds = board_.run_seconds(job, gpu);
-    items[count++] = {weight(job) * (board_.throughput > 0 ? seconds : 1.0), seconds};
+    items[count++] = {of_window[i] * (board_.throughput > 0 ? seconds : 1.0), seconds};
   }
   std::sort(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(count),
             [](const Item& a, const Item& b) { return a.weight * b.seconds > b.weight * a.seconds; });
@@ -286,32 +330,40 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
   return sum;
 }
 
+double Amp::flow_without_more(int model) const {
+  (void)worth(model);
+  double& sum = worth_[static_cast<std::size_t>(model)].flow;
+  if (sum < 0.0) sum = flow(model, holders(model), -1, 0.0);
+  return sum;
+}
+
 Choice Amp::load_choice(int model, int g, GpuMask idle, double least) const {
   const GpuMask copies = holders(model);
+  const Worth& worth = this->worth(model);
+  if ((copies & bit(g)) || worth.most[static_cast<std::size_t>(board_.gpu(g).type)] <= least) return {};
+  GpuMask idle_copies = 0;
+  for_each_gpu(copies & idle, [&](int other) { idle_copies |= board_.gpu(other).holds(model) ? bit(other) : 0; });
   const BoardJob* first = nullptr;  // that no idle gpu could start warm
-  double most = 0.0;
   bool all_have_copies = true;
   for (const BoardJob& job : board_.model(model).window) {
-    if (!(job.gpus & bit(g))) continue;
-    bool idle_copy = false;
-    for_each_gpu(copies & idle & job.gpus, [&](int other) { idle_copy |= board_.gpu(other).holds(model); });
-    if (idle_copy) continue;
+    if (!(job.gpus & bit(g)) || (job.gpus & idle_copies)) continue;
     if (first == nullptr) first = &job;
     all_have_copies &= (job.gpus & copies) != 0;
-    most = std::max(most, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, g)));
   }
-  if (first == nullptr || most <= least || !can_load(g, model) || (copies & bit(g))) return {};
+  if (first == nullptr || !can_load(g, model)) return {};
+  const double load = board_.load_seconds(model, g);
+  const double displaced = waiting_for_residents(g, model) + homeless_;
+  const double copy_cost = load * (kCopyCounts + displaced / usable_);
+  const double without = all_have_copies ? flow_without_more(model) : kNever;
+  if (without <= copy_cost) return {};
   const Eviction eviction = eviction_for(board_, g, model);
   if (eviction.price >= kNever) return {};
-  const double load = board_.load_seconds(model, g);
   const double price = board_.tuning.eviction * eviction.price;
   double index = 0.0;
   if (!all_have_copies) {
     index = composite(model, g, load + price);
   } else {
-    const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, board_.now + load);
-    const double displaced = waiting_for_residents(g, model) + homeless_;
-    if (gain <= price + load * (kCopyCounts + displaced / usable_)) return {};
+    if (without - flow(model, copies, g, board_.now + load) <= price + copy_cost) return {};
     index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
             (load + price + board_.run_seconds(*first, g));
   }
@@ -329,12 +381,12 @@ void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) con
   GpuMask empty_types = 0;  // one empty gpu of a type stands for all of them that every job may use
   for_each_gpu(idle, [&](int g) {
     const BoardGpu& gpu = board_.gpu(g);
-    if (!may_switch(g)) return;
-    if (gpu.residents.empty() && gpu.refused.empty() && gpu.loading < 0 && (for_all & bit(g)) != 0) {
+    if (gpu.loading >= 0 || !may_switch(g)) return;
+    if (gpu.residents.empty() && gpu.refused.empty() && (for_all & bit(g)) != 0) {
       if (empty_types & bit(gpu.type)) return;
       empty_types |= bit(gpu.type);
     }
-    for (const int model : board_.wanted) {
+    for (const int model : candidates_) {
       const Choice choice = load_choice(model, g, idle, least);
       if (choice.kind != Choice::Kind::none) found.push_back(choice);
     }
@@ -372,69 +424,65 @@ Choice Amp::next(std::vector<Choice>* others) {
 double Amp::best_warm_of(int gpu) const {
   double best = 0.0;
   for (const Resident& resident : board_.gpu(gpu).residents) {
-    for (const BoardJob& job : board_.model(resident.model).window) {
-      if (!(job.gpus & bit(gpu))) continue;
-      best = std::max(best, weight(job) / (board_.throughput > 0 ? 1.0 : board_.run_seconds(job, gpu)));
+    const std::vector<BoardJob>& window = board_.model(resident.model).window;
+    const std::vector<double>& weights = worth(resident.model).weights;
+    for (std::size_t i = 0; i < window.size(); ++i) {
+      if (!(window[i].gpus & bit(gpu))) continue;
+      best = std::max(best, weights[i] / (board_.throughput > 0 ? 1.0 : board_.run_seconds(window[i], gpu)));
     }
   }
   return best;
 }
 
-// Gpus of overdue jobs whose model is nowhere that they may run. These begin no load for others beside their runs: one
-// of them must be free to load it when its run ends, or load after load would keep the job waiting.
-GpuMask Amp::kept_for_overdue() const {
-  GpuMask kept = 0;
-  for (const int model : board_.wanted) {
-    if (!board_.model(model).overdue) continue;
-    for (const BoardJob& job : board_.model(model).window) {
-      const bool is_homeless = (job.gpus & holders_[static_cast<std::size_t>(model)]) == 0;
-      if (is_homeless && guard(job) <= board_.now) kept |= job.gpus;
-    }
-  }
-  return kept;
+Choice Amp::load_behind_choice(int model, int g, double warm) const {
+  const BoardModel& facts = board_.model(model);
+  const auto type = static_cast<std::size_t>(board_.gpu(g).type);
+  const GpuMask copies = holders(model);
+  if (copies & bit(g)) return {};
+  if (copies == 0 && worth(model).most[type] <= warm) return {};
+  const BoardJob* first = first_for(model, g);
+  if (first == nullptr || !can_load(g, model)) return {};
+  const double from_host = facts.load_from_host[type];
+  if (!facts.in_host && facts.file_bytes / board_.disk_bytes_per_second > kDiskNearlyAsFast * from_host) return {};
+  const double load = kSlowerBesideRun * board_.load_seconds(model, g);
+  if ((copies & first->gpus) != 0) return copy_behind_choice(model, g, *first, load);
+  const Eviction eviction = eviction_for(board_, g, model);
+  if (eviction.price >= kNever) return {};
+  const double index = composite(model, g, load + board_.tuning.eviction * eviction.price);
+  return index > warm ? Choice{Choice::Kind::load_behind, g, model, first->id, index} : Choice{};
 }
 
-Choice Amp::next_behind() {
+// A further copy, where none of those that there are is idle.
+Choice Amp::copy_behind_choice(int model, int g, const BoardJob& first, double load) const {
+  if (board_.tuning.replicate_behind == Part::off) return {};
+  const GpuMask copies = holders(model);
+  if (copies & first.gpus & board_.idle_gpus()) return {};
+  const double displaced = waiting_for_residents(g, model) + homeless_;
+  const double cost = kCopyBehind * load * (kCopyCounts + displaced / usable_);
+  const double without = flow_without_more(model);
+  if (without <= cost) return {};
+  const Eviction eviction = eviction_for(board_, g, model);
+  if (eviction.price >= kNever) return {};
+  const double price = board_.tuning.eviction * eviction.price;
+  const double ready = std::max(board_.run_end(g), board_.now + load);
+  if (without - flow(model, copies, g, ready) <= price + cost) return {};
+  const double index = weight(first) / (load + price + board_.run_seconds(first, g));
+  return {Choice::Kind::load_behind, g, model, first.id, index};
+}
+
+Choice Amp::next_behind() const {
   if (board_.tuning.load_behind == Part::off || !board_.load_beside_run || board_.wanted.empty()) return {};
-  const GpuMask kept = kept_for_overdue();
   Choice best;
   Choice copy;
   for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
     const BoardGpu& gpu = board_.gpu(g);
     if (!gpu.usable || gpu.running < 0 || gpu.loading >= 0) continue;
     const double warm = best_warm_of(g);
-    for (const int model : board_.wanted) {
-      const BoardModel& facts = board_.model(model);
-      if ((kept & bit(g)) && !facts.overdue) continue;
-      const GpuMask copies = holders_[static_cast<std::size_t>(model)];
-      const BoardJob* first = first_for(model, g);
-      if (first == nullptr || (copies & bit(g)) || !can_load(g, model)) continue;
-      const double load = kSlowerBesideRun * board_.load_seconds(model, g);
-      const double from_host = facts.load_from_host[static_cast<std::size_t>(gpu.type)];
-      if (!facts.in_host && facts.file_bytes / board_.disk_bytes_per_second > kDiskNearlyAsFast * from_host) continue;
-      const bool has_copies = (copies & first->gpus) != 0;
-      if (has_copies && board_.tuning.replicate_behind == Part::off) continue;
-      if (has_copies) {
-        bool idle_copy = false;
-        for_each_gpu(copies & first->gpus, [&](int other) { idle_copy |= board_.gpu(other).idle(); });
-        if (idle_copy) continue;
-      }
-      const Eviction eviction = eviction_for(board_, g, model);
-      if (eviction.price >= kNever) continue;
-      const double price = board_.tuning.eviction * eviction.price;
-      if (!has_copies) {
-        const double index = composite(model, g, load + price);
-        const Choice choice{Choice::Kind::load_behind, g, model, first->id, index};
-        if (index > warm && better(choice, best)) best = choice;
-        continue;
-      }
-      const double ready = std::max(board_.run_end(g), board_.now + load);
-      const double gain = flow(model, copies, -1, 0.0) - flow(model, copies, g, ready);
-      const double displaced = waiting_for_residents(g, model) + homeless_;
-      if (gain <= price + kCopyBehind * load * (kCopyCounts + displaced / usable_)) continue;
-      const double index = weight(*first) / (load + price + board_.run_seconds(*first, g));
-      const Choice choice{Choice::Kind::load_behind, g, model, first->id, index};
-      if (better(choice, copy)) copy = choice;
+    for (const int model : candidates_) {
+      const Choice choice = load_behind_choice(model, g, warm);
+      if (choice.kind == Choice::Kind::none) continue;
+      Choice& found = (holders(model) & first_for(model, g)->gpus) != 0 ? copy : best;
+      if (better(choice, found)) found = choice;
     }
   }
   return best.kind != Choice::Kind::none ? best : copy;

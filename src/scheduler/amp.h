@@ -6,6 +6,7 @@
 // elsewhere is worth the wait. docs/scheduling.md states the rules, their bounds and what each part gains.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "scheduler/board.h"
@@ -24,7 +25,7 @@ class Amp {
   // The best of the idle gpus; none: they wait on purpose. Others, if asked for: what else came into question.
   Choice next(std::vector<Choice>* others = nullptr);
   // The best load beside a run.
-  Choice next_behind();
+  Choice next_behind() const;
 
   double weight(const BoardJob& job) const;
   double guard(const BoardJob& job) const;  // when it counts as overdue
@@ -43,11 +44,15 @@ class Amp {
 
  private:
   void mark_overdue();
+  void choose_candidates();
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
+  Choice load_behind_choice(int model, int gpu, double warm) const;
+  Choice copy_behind_choice(int model, int gpu, const BoardJob& first, double load) const;
   double composite(int model, int gpu, double cost) const;
   double flow(int model, GpuMask copies, int extra, double extra_ready) const;
+  double flow_without_more(int model) const;
   bool may_switch(int gpu) const;
   GpuMask kept_for_overdue() const;
   int waiting_for_residents(int gpu, int except) const;
@@ -55,13 +60,26 @@ class Amp {
   bool can_load(int gpu, int model) const;
   const BoardJob* first_for(int model, int gpu) const;
 
+  // The weights of a model's window, and per gpu type the most that any of its jobs is worth per second (LoRA changes
+  // not counted, so never less than it is). Made when asked for, until time passes or the window changes.
+  struct Worth {
+    bool made = false;
+    double flow = -1.0;  // of its jobs on the copies that there are; negative: not asked for yet
+    std::vector<double> weights;
+    std::array<double, kMaxGpuTypes> most{};
+  };
+  const Worth& worth(int model) const;
+
   Board& board_;
   double backlog_ = 0.0;
   double aging_ = 45.0;
   int usable_ = 1;
-  int waiting_ = 0;               // jobs
-  int homeless_ = 0;              // of these, jobs whose model is on no gpu
-  std::vector<GpuMask> holders_;  // by model
+  int waiting_ = 0;  // jobs
+  std::size_t gpu_types_ = 0;
+  std::vector<int> candidates_;       // models that a load may be for, ascending
+  int homeless_ = 0;                  // of these, jobs whose model is on no gpu
+  std::vector<GpuMask> holders_;      // by model
+  mutable std::vector<Worth> worth_;  // by model
 };
 
 }  // namespace pixelfleet::scheduler

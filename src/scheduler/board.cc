@@ -66,6 +66,14 @@ bool is_kept_for_overdue(const BoardModel& model, int gpu) {
 
 }  // namespace
 
+void Fairness::set_exponent(double exponent) {
+  if (exponent == exponent_) return;
+  exponent_ = exponent;
+  for (std::size_t ahead = 0; ahead < parts_.size(); ++ahead) {
+    parts_[ahead] = std::pow(1.0 + static_cast<double>(ahead), -exponent);
+  }
+}
+
 const BoardJob* Board::find(int index, JobId job) const {
   for (const BoardJob& candidate : model(index).window) {
     if (candidate.id == job) return &candidate;
@@ -127,7 +135,7 @@ NextStaging next_staging(const Board& board) {
   for (int model = 0; model < static_cast<int>(board.models.size()); ++model) {
     const BoardModel& facts = board.model(model);
     const bool wanted = !facts.window.empty();
-    if (facts.in_host || facts.file_bytes > board.host_limit || board.holders(model) != 0) continue;
+    if (facts.in_host || facts.unreadable || facts.file_bytes > board.host_limit || board.holders(model) != 0) continue;
     if (wanted < best.wanted || (!wanted && board.rate(model) <= kWorthAhead)) continue;
     const double value = host_value(board, model);
     if (wanted == best.wanted && value <= most) continue;

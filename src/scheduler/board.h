@@ -49,6 +49,7 @@ struct BoardModel {
   std::array<float, kMaxGpuTypes> load_from_disk{};  // as the only reader
   double lora_seconds = 0.0;                         // to change the LoRA set of a worker
   bool in_host = false;
+  bool unreadable = false;  // its file could not be read in just now
   bool pinned = false;
   bool overdue = false;  // one of its jobs is; set by the policy, Amp::refresh()
   double rate = 0.0;     // arrivals per second, decayed to rate_at
@@ -111,8 +112,21 @@ struct Choice {
   double index = 0.0;
 };
 
+// (1 + jobs ahead) ^ -exponent, from a table: a decision asks for it thousands of times.
+class Fairness {
+ public:
+  Fairness() { set_exponent(Tuning{}.user_exponent); }
+  void set_exponent(double exponent);
+  double operator()(int ahead) const { return parts_[std::min(static_cast<std::size_t>(ahead), parts_.size() - 1)]; }
+
+ private:
+  double exponent_ = 0.0;
+  std::array<double, 128> parts_{};
+};
+
 struct Board {
   Tuning tuning;
+  Fairness fairness;
   double now = 0.0;
   double throughput = 0.0;      // 1: objective throughput
   bool load_beside_run = true;  // whether the engine can

@@ -265,8 +265,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.load_excludes_runs = policy.load_beside_run == LoadBesideRun::no;
       gpu.load_blocks = worker.blocks == Worker::Blocks::yes;
       // One that joined the staging of its model is no reader of its own.
-      gpu.load_reads_disk =
-          worker.tier == Tier::disk && planning.staging != worker.model && !is_staged(worker.model);
+      gpu.load_reads_disk = worker.tier == Tier::disk && planning.staging != worker.model && !is_staged(worker.model);
       gpu.loading_weights_bytes = static_cast<double>(worker.bytes);
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
@@ -293,6 +292,7 @@ void Scheduler::State::sync_board() {
   if (new_machine) {
     planning.board_machine = planning.machine;
     board.tuning = policy.tuning;
+    board.fairness.set_exponent(policy.tuning.user_exponent);
     board.throughput = policy.objective == Objective::throughput ? 1.0 : 0.0;
     board.load_beside_run = policy.load_beside_run == LoadBesideRun::yes;
     board.most_residents = policy.resident_limit < 0 ? static_cast<std::size_t>(-1)
@@ -329,20 +329,21 @@ void Scheduler::State::sync_board() {
 void Scheduler::State::plan() {
   sync_board();
   Board& board = planning.board;
+  Amp amp(board);
   const auto take = [&](const Choice& choice) {
     carry_out(choice);
     sync_board();
+    amp.refresh();
   };
   std::vector<Choice> others;
   for (;;) {
-    Amp amp(board);
     Choice choice = amp.next(policy.tuning.rollout == Part::on ? &others : nullptr);
     if (worth_a_rollout(board, choice, others)) choice = best_by_rollout(board, choice, others);
     if (choice.kind == Choice::Kind::none) break;
     take(choice);
   }
   for (;;) {
-    const Choice choice = Amp(board).next_behind();
+    const Choice choice = amp.next_behind();
     if (choice.kind == Choice::Kind::none) break;
     take(choice);
   }
@@ -415,7 +416,7 @@ std::size_t Scheduler::State::images_to_start(const OpenJob& job, const Choice& 
 std::optional<Instant> Scheduler::State::next_guard() {
   if (!uses_amp()) return std::nullopt;
   const bool any = std::any_of(planning.board.gpus.begin(), planning.board.gpus.end(),
-                               [](const BoardGpu& gpu) { return gpu.idle(); });
+                               [](const BoardGpu& gpu) { return gpu.idle() && gpu.loading < 0; });
   if (!any || planning.board.wanted.empty()) return std::nullopt;
   const double at = Amp(planning.board).next_guard();
   if (at >= kNever) return std::nullopt;

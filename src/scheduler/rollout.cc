@@ -68,16 +68,16 @@ class Play {
   void decide() {
     const int work = 10 + static_cast<int>(board_.wanted.size() * board_.gpus.size());
     budget_ -= work;
-    Amp amp(board_);
+    amp_.refresh();
     const auto take_all = [&](auto pick) {
       for (Choice choice = pick(); choice.kind != Choice::Kind::none && budget_ > 0; choice = pick()) {
         budget_ -= work;
         apply(choice);
-        amp.refresh();
+        amp_.refresh();
       }
     };
-    take_all([&amp] { return amp.next(); });
-    take_all([&amp] { return amp.next_behind(); });
+    take_all([this] { return amp_.next(); });
+    take_all([this] { return amp_.next_behind(); });
     stage();
   }
 
@@ -110,6 +110,7 @@ class Play {
   }
 
   Board board_;
+  Amp amp_{board_};
   const double start_;
   const Urgency& urgency_;
   int& budget_;
