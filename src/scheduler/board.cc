@@ -14,13 +14,15 @@ constexpr double kWorthAhead = 0.3 / 900.0;  // arrivals per second from which a
 // The gpu's memory with these residents (weights, and one workspace for whichever runs) and the model on its way.
 class Ledger {
  public:
-  Ledger(const Board& board, int gpu, int model) : board_(board), gpu_(board.gpu(gpu)) {
+  Ledger(const Board& board, int gpu_index, int model)
+      : memory_bytes_(board.gpu(gpu_index).memory_bytes), most_residents_(board.most_residents) {
+    const BoardGpu& gpu = board.gpu(gpu_index);
     const BoardModel& facts = board.model(model);
-    add({model, 0.0, facts.weights_bytes, facts.workspace_bytes});
-    if (gpu_.loading >= 0) add({gpu_.loading, 0.0, gpu_.loading_weights_bytes, gpu_.loading_workspace_bytes});
-    for (const Resident& resident : gpu_.residents) add(resident);
+    add({model, facts.weights_bytes, facts.workspace_bytes});
+    if (gpu.loading >= 0) add({gpu.loading, gpu.loading_weights_bytes, gpu.loading_workspace_bytes});
+    for (const Resident& resident : gpu.residents) add(resident);
   }
-  bool fits() const { return bytes_ + workspace() <= gpu_.memory_bytes && present_.size() <= board_.most_residents; }
+  bool fits() const { return bytes_ + workspace() <= memory_bytes_ && present_.size() <= most_residents_; }
   void add(const Resident& resident) {
     bytes_ += resident.weights_bytes;
     present_.push_back(resident);
@@ -39,8 +41,8 @@ class Ledger {
     return most;
   }
 
-  const Board& board_;
-  const BoardGpu& gpu_;
+  const double memory_bytes_;
+  const std::size_t most_residents_;
   double bytes_ = 0.0;
   std::vector<Resident> present_;
 };
@@ -201,9 +203,6 @@ void Board::apply(const Choice& choice) {
     g.run_end = now + seconds;
     g.loras = job->loras;
     g.tenure += seconds;
-    for (Resident& resident : g.residents) {
-      if (resident.model == choice.model) resident.used_at = now;
-    }
     m.queued -= 1;
     m.queued_seconds -= *std::min_element(job->seconds.begin(), job->seconds.end());
     m.window.erase(job);
@@ -247,7 +246,7 @@ bool Board::advance() {
     if (g.loading >= 0 && g.load_end <= now) {
       if (g.load_reads_disk) --disk_readers;
       model(g.loading).in_host = true;
-      g.residents.push_back({g.loading, now, g.loading_weights_bytes, g.loading_workspace_bytes});
+      g.residents.push_back({g.loading, g.loading_weights_bytes, g.loading_workspace_bytes});
       if (g.load_blocks) g.tenure = 0.0;
       g.loading = -1;
       g.load_blocks = g.load_excludes_runs = g.load_reads_disk = false;

@@ -54,7 +54,6 @@ struct BoardModel {
   bool overdue = false;  // one of its jobs is; set by the policy, Amp::refresh()
   double rate = 0.0;     // arrivals per second, decayed to rate_at
   double rate_at = 0.0;
-  double used_at = 0.0;
   int queued = 0;                // all of them
   double queued_seconds = 0.0;   // their run times, each on its best gpu
   double oldest_arrival = 0.0;   // of the window
@@ -64,7 +63,6 @@ struct BoardModel {
 // A worker on a gpu: it holds what it was started with, whatever is known of its model since.
 struct Resident {
   int model = 0;
-  double used_at = 0.0;
   double weights_bytes = 0.0;
   double workspace_bytes = 0.0;
 };
@@ -133,7 +131,6 @@ struct Board {
   std::size_t most_residents = static_cast<std::size_t>(-1);
   double disk_bytes_per_second = 1e9;
   double host_limit = 0.0;
-  double host_used = 0.0;
   int staging = -1;  // model
   double staging_end = 0.0;
   int disk_readers = 0;  // loads that read from the disk now, without the staging

@@ -111,7 +111,7 @@ const Planning::Pace& Scheduler::State::pace_of(OpenJob& job) {
   if (job.estimate.pace < 0) {
     const auto [found, inserted] = planning.pace_index.emplace(std::pair(cost_family(model), job.shape.sampler),
                                                                static_cast<int>(planning.paces.size()));
-    if (inserted) planning.paces.push_back({job.model, job.shape.sampler, 0, 0, {}});
+    if (inserted) planning.paces.push_back({job.shape.sampler, 0, 0, {}});
     job.estimate.pace = found->second;
   }
   Planning::Pace& pace = planning.paces[static_cast<std::size_t>(job.estimate.pace)];
@@ -270,8 +270,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
     }
-    gpu.residents.push_back({model, to_seconds(worker.since), static_cast<double>(worker.bytes),
-                             static_cast<double>(worker.workspace_bytes)});
+    gpu.residents.push_back({model, static_cast<double>(worker.bytes), static_cast<double>(worker.workspace_bytes)});
     if (worker.phase != WorkerPhase::running) continue;
     gpu.running = model;
     gpu.run_end = to_seconds(worker.expected_end);

@@ -147,7 +147,6 @@ struct Planning {
   std::vector<std::string> gpu_types;  // names
   // Learned ratios by family and sampler, refreshed when the cost model has changed.
   struct Pace {
-    ModelKey model;
     std::string sampler;
     std::uint64_t version = 0;
     std::size_t gpu_types = 0;
