@@ -101,13 +101,21 @@ void Scheduler::State::forget_back_offs_of(const ModelKey& model) {
   std::erase_if(back_offs, [&model](const auto& entry) { return entry.first.second == model; });
 }
 
-void Scheduler::State::on(const TimerFired&) { wake_at.reset(); }
+void Scheduler::State::on(const TimerFired&) {
+  wake_at.reset();
+  unload_idle();
+}
 
 void Scheduler::State::ask_to_wake() {
-  if (queue.size() == 0) return;
-  std::optional<Instant> earliest = next_guard();
-  for (const auto& [key, entry] : back_offs) {
-    if (entry.retry_at > now && (!earliest || entry.retry_at < *earliest)) earliest = entry.retry_at;
+  std::optional<Instant> earliest = next_idle_end();
+  const auto also = [&earliest](std::optional<Instant> at) {
+    if (at && (!earliest || *at < *earliest)) earliest = at;
+  };
+  if (queue.size() > 0) {
+    also(next_guard());
+    for (const auto& [key, entry] : back_offs) {
+      if (entry.retry_at > now) also(entry.retry_at);
+    }
   }
   if (!earliest || wake_at == earliest) return;
   wake_at = earliest;

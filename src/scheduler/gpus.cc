@@ -127,6 +127,7 @@ Scheduler::GpuView Scheduler::State::view(const Slot& slot) const {
     if (worker.phase != WorkerPhase::starting) view.resident_models.push_back(worker.model);
   }
   std::sort(view.resident_models.begin(), view.resident_models.end());
+  if (slot.loading) view.loading_model = workers.at(*slot.loading).model;
   const bool used = is_selected(slot.gpu.uuid);
   if (slot.running) {
     view.state = used ? GpuState::busy : GpuState::draining;

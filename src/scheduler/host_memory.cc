@@ -11,6 +11,7 @@ namespace pixelfleet::scheduler {
 namespace {
 
 constexpr double kClearlyMore = 1.5;  // and worth this much more than what it pushes out
+constexpr Duration kReadAgainAfter = std::chrono::seconds{30};
 
 double bytes_of(const Planning& planning, const ModelKey& key) {
   return planning.board.model(planning.models.at(key)).file_bytes;
@@ -22,12 +23,17 @@ void Scheduler::State::on(const ModelStaged& event) {
   if (planning.staging == event.model) planning.staging.reset();
   planning.staged.insert(event.model);
   planning.stale.insert(event.model);
+  planning.used_at[event.model] = now;
   if (!models.contains(event.model)) return unstage(event.model);  // forgotten while it was read
   keep_within_host_memory();
 }
 
 void Scheduler::State::on(const ModelUnstaged& event) {
-  if (planning.staging == event.model) planning.staging.reset();
+  // Tried again at once it would fail again: the file is gone, or memory is short.
+  if (planning.staging == event.model) {
+    planning.staging.reset();
+    planning.unreadable_until[event.model] = now + kReadAgainAfter;
+  }
   planning.staged.erase(event.model);
   planning.stale.insert(event.model);
 }
@@ -84,8 +90,16 @@ bool Scheduler::State::make_room(const ModelKey& key, double value, double margi
   return true;
 }
 
+void Scheduler::State::mark_unreadable_files() {
+  for (auto& [key, until] : planning.unreadable_until) {
+    if (models.contains(key)) planning.board.model(model_index(key)).unreadable = until > now;
+  }
+  std::erase_if(planning.unreadable_until, [this](const auto& entry) { return entry.second <= now; });
+}
+
 void Scheduler::State::stage() {
   if (policy.host_memory_bytes == 0) return;
+  mark_unreadable_files();
   const NextStaging next = next_staging(planning.board);
   if (next.model < 0) return;
   const ModelKey key = planning.model_keys[static_cast<std::size_t>(next.model)];

@@ -13,6 +13,7 @@ void Scheduler::State::on(const WorkerReady& event) {
   Worker& worker = found->second;
   worker.phase = WorkerPhase::ready;
   worker.last_used = ++uses;
+  worker.idle_since = planning.used_at[worker.model] = now;
   if (worker.claimed_by) jobs.at(*worker.claimed_by).load.reset();
   worker.claimed_by.reset();
   worker.started_for.reset();
@@ -71,6 +72,7 @@ OpenJob* Scheduler::State::close_chunk(ChunkId id) {
   worker.phase = WorkerPhase::ready;
   worker.chunk.reset();
   worker.last_used = ++uses;
+  worker.idle_since = planning.used_at[worker.model] = now;
   ++worker.chunks_run;
   Slot& slot = gpus.at(worker.gpu);
   slot.running.reset();
