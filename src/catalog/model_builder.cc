@@ -106,6 +106,7 @@ Model build_model(const std::string& title, const std::vector<PartFile>& parts, 
   model.defaults = defaults_of(model.family);
   model.limits = limits_of(model.family);
   model.memory_bytes = memory_estimate(model.family, bytes);
+  model.workspace_bytes = workspace_estimate(model.family);
   return model;
 }
 

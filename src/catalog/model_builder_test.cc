@@ -25,7 +25,8 @@ TEST_F(Builder, TellsFamiliesByTheirTensors) {
   EXPECT_EQ(sd1.defaults.width, 512);
   EXPECT_EQ(sd1.limits.size_multiple, 64);
   EXPECT_GT(sd1.parts.at(0).bytes, 0);
-  EXPECT_GT(sd1.memory_bytes, sd1.file_bytes());
+  EXPECT_GT(sd1.memory_bytes - sd1.workspace_bytes, sd1.file_bytes());
+  EXPECT_GT(sd1.workspace_bytes, std::int64_t{1} << 30);
 
   const Model sdxl = build({{PartRole::checkpoint, file("xl.safetensors", sdxl_shapes())}});
   EXPECT_EQ(sdxl.family, "sdxl");

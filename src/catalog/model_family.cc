@@ -55,7 +55,7 @@ struct FamilyFacts {
   std::string_view family;
   ModelDefaults defaults;
   int size_multiple;
-  std::int64_t working_bytes;  // activations at the default size and the device context
+  std::int64_t working_bytes;  // activations at the default size
 };
 const std::array kFamilies = {
     FamilyFacts{"sd1", {512, 512, 20, 7.0, "default", "default"}, 64, 1300 * kMiB},
@@ -112,7 +112,9 @@ ModelLimits limits_of(const std::string& family) {
 }
 
 std::int64_t memory_estimate(const std::string& family, std::int64_t part_bytes) {
-  return part_bytes + part_bytes / 100 * 15 + facts_of(family).working_bytes;
+  return part_bytes + part_bytes / 100 * 15 + workspace_estimate(family);
 }
+
+std::int64_t workspace_estimate(const std::string& family) { return facts_of(family).working_bytes; }
 
 }  // namespace pixelfleet::catalog

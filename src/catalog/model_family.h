@@ -24,8 +24,10 @@ FileTraits traits_of(const TensorIndex& index);
 ModelDefaults defaults_of(const std::string& family);
 ModelLimits limits_of(const std::string& family);
 
-// What a model of `part_bytes` in files takes on a gpu at its default size: weights as the engine keeps them, buffers
-// of the largest step, and the device context. An estimate until runs have been measured.
+// What a model of `part_bytes` in files takes on a gpu at its default size: weights as the engine keeps them and the
+// buffers of the largest step, which are there only while a picture is made (workspace_estimate). The device context of
+// its process comes on top.
 std::int64_t memory_estimate(const std::string& family, std::int64_t part_bytes);
+std::int64_t workspace_estimate(const std::string& family);
 
 }  // namespace pixelfleet::catalog

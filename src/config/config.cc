@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "base/format.h"
+#include "base/json_full.h"
 #include "config/config_file.h"
 #include "domain/gpu_spec.h"
 #include "domain/suggest.h"
@@ -55,6 +58,25 @@ Result<> set_choice(std::string& out, const std::string& text, const std::vector
   return not_allowed(text, "not one of the choices", format("{}", join(choices, ", ")));
 }
 
+// Bytes as people write them: 0, 64GiB, 1.5GB, 400000000; auto: absent.
+Result<Json> bytes_or_auto(const std::string& text) {
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr std::array kUnits = {Unit{"gib", 1024.0 * 1024.0 * 1024.0}, Unit{"mib", 1024.0 * 1024.0}, Unit{"gb", 1e9},
+                                 Unit{"mb", 1e6}, Unit{"", 1.0}};
+  const std::string lower = to_lower_ascii(text);
+  if (lower == "auto") return Json(nullptr);
+  char* end = nullptr;
+  const double number = std::strtod(lower.c_str(), &end);
+  for (const Unit& unit : kUnits) {
+    if (end == lower.c_str() || end != unit.name || !(number >= 0) || number * unit.bytes > 9e15) continue;
+    return Json(static_cast<std::int64_t>(std::llround(number * unit.bytes)));
+  }
+  return fail(not_allowed(text, "not a number of bytes", "auto, or bytes such as 64GiB, 400MB or 0").error());
+}
+
 std::set<std::string> split(const std::string& text) {
   std::set<std::string> parts;
   std::size_t start = 0;
@@ -71,6 +93,60 @@ std::string yes_no(bool value) { return value ? "true" : "false"; }
 std::string host_name() {
   char buffer[256] = {};
   return gethostname(buffer, sizeof buffer - 1) == 0 && buffer[0] != '\0' ? buffer : "pixelfleet";
+}
+
+std::string shown(const Json& value) {
+  if (value.is_null()) return "auto";
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return to_text(value);
+  return format("{}", join(value.get<std::vector<std::string>>(), ","));
+}
+
+// A live setting as text: how its JSON is written here differs, what it allows does not.
+using ToJson = Result<Json> (*)(const std::string&);
+ConfigKey live_key(std::string key, std::string variable, std::string flag, std::string help, ToJson to_json_value) {
+  return {key,
+          {std::move(variable)},
+          std::move(flag),
+          std::move(help),
+          [key, to_json_value](Config& c, const std::string& text) -> Result<> {
+            const auto value = to_json_value(text);
+            if (!value) return fail(value.error());
+            auto merged = merge_settings(c.live, Json{{key, *value}});
+            if (!merged) return fail(merged.error());
+            c.live = std::move(*merged);
+            return {};
+          },
+          [key](const Config& c) { return shown(to_json(c.live).at(key)); }};
+}
+
+Result<Json> as_text(const std::string& text) { return Json(text); }
+Result<Json> as_list(const std::string& text) { return Json(split(text)); }
+Result<Json> as_seconds(const std::string& text) {
+  int seconds = 0;
+  if (auto set = set_int(seconds, text, 0, std::numeric_limits<int>::max()); !set) return fail(set.error());
+  return Json(seconds);
+}
+
+void add_distribution_keys(std::vector<ConfigKey>& keys) {
+  keys.push_back(live_key("scheduler.policy", "PIXELFLEET_SCHEDULER_POLICY", "policy",
+                          "how jobs are distributed while multi-GPU is on: amp, v18 or fifo", as_text));
+  keys.push_back(live_key("scheduler.objective", "PIXELFLEET_SCHEDULER_OBJECTIVE", "objective",
+                          "latency: short waits; throughput: the whole queue done soon", as_text));
+  keys.push_back(live_key("scheduler.load_beside_run", "PIXELFLEET_LOAD_BESIDE_RUN", "load-beside-run",
+                          "auto or off: whether the next model is loaded while a gpu works", as_text));
+  keys.push_back(live_key("models.pinned", "PIXELFLEET_PINNED_MODELS", "pinned-models",
+                          "models that stay once they are loaded, separated by commas", as_list));
+  keys.push_back(live_key("idle_unload.gpu_seconds", "PIXELFLEET_IDLE_UNLOAD_GPU_SECONDS", "idle-unload-gpu-seconds",
+                          "unload a model that no job has used for so long; 0: never", as_seconds));
+  keys.push_back(live_key("idle_unload.host_seconds", "PIXELFLEET_IDLE_UNLOAD_HOST_SECONDS", "idle-unload-host-seconds",
+                          "let a model's files leave host memory when unused for so long; 0: never", as_seconds));
+  keys.push_back(live_key("host_memory.limit", "PIXELFLEET_HOST_MEMORY_LIMIT", "host-memory-limit",
+                          "host memory that staged model files may take; 0: none; auto: half of what is available",
+                          bytes_or_auto));
+  keys.push_back(live_key("worker_overhead_bytes", "PIXELFLEET_WORKER_OVERHEAD_BYTES", "worker-overhead-bytes",
+                          "gpu memory that a worker takes beside its model; auto: 400MB on NVIDIA, else 0",
+                          bytes_or_auto));
 }
 
 std::vector<ConfigKey> make_keys() {
@@ -226,6 +302,7 @@ std::vector<ConfigKey> make_keys() {
                     return {};
                   },
                   [](const Config& c) { return c.live.multi_gpu_single; }});
+  add_distribution_keys(keys);
   keys.push_back({"demo_faults",
                   {"PIXELFLEET_DEMO_FAULTS"},
                   "",

@@ -38,6 +38,23 @@ TEST(Config, FlagsWinOverEnvironmentOverFileOverDefaults) {
   EXPECT_EQ(loaded->sources.at("data"), Source::default_value);
 }
 
+TEST(Config, LiveSettingsAreWrittenAsPeopleWriteThem) {
+  const std::string file = write_file("models:\n  pinned: [a, b]\nhost_memory:\n  limit: 1.5GiB\n");
+  const auto loaded = load_config(
+      {{"config", file}, {"scheduler.load_beside_run", "off"}, {"idle_unload.gpu_seconds", "300"}},
+      environment_of({{"PIXELFLEET_SCHEDULER_POLICY", "v18"}, {"PIXELFLEET_WORKER_OVERHEAD_BYTES", "auto"}}));
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const LiveSettings& live = loaded->config.live;
+  EXPECT_EQ(live.pinned_models, (std::set<ModelKey>{"a", "b"}));
+  EXPECT_EQ(live.host_memory_limit_bytes, 1'610'612'736);
+  EXPECT_EQ(live.load_beside_run, LoadBeside::off);
+  EXPECT_EQ(live.idle_gpu_seconds, 300);
+  EXPECT_EQ(live.policy, PolicyChoice::v18);
+  EXPECT_FALSE(live.worker_overhead_bytes);
+  EXPECT_NE(loaded->print().find("models.pinned = a,b  (file)"), std::string::npos);
+  EXPECT_NE(loaded->print().find("worker_overhead_bytes = auto  (environment)"), std::string::npos);
+}
+
 TEST(Config, OurPortVariableWinsOverTheInheritedOne) {
   const auto loaded = load_config({}, environment_of({{"GRADIO_PORT", "1"}, {"PIXELFLEET_PORT", "2"}}));
   ASSERT_TRUE(loaded);
@@ -54,6 +71,10 @@ TEST(Config, WrongValuesNameKeyValueAndWhatIsAllowed) {
       {"virtual_gpus", {"4x", "a spec such as 4x24GiB, 8xA100, H100+2x4090 or cpu:2"}},
       {"instance_id", {"a/b", "up to 64 letters, digits, '.', '_' and '-'"}},
       {"log.level", {"loud", "debug, info, warn, error"}},
+      {"scheduler.policy", {"best", "amp, v18 or fifo"}},
+      {"host_memory.limit", {"64 parsecs", "auto, or bytes such as 64GiB, 400MB or 0"}},
+      {"worker_overhead_bytes", {"32GiB", "whole bytes from 0 to 17179869184, or null: by kind of gpu"}},
+      {"idle_unload.gpu_seconds", {"-5", "a whole number from 0 to 2147483647"}},
   };
   for (const auto& [key, value_and_allowed] : wrong) {
     const auto loaded = load_config({{key, value_and_allowed.first}}, environment_of({}));

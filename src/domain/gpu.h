@@ -45,6 +45,7 @@ struct GpuStatus {
   GpuSample sample;
   GpuState state = GpuState::idle;
   std::vector<ModelKey> resident_models;
+  std::optional<ModelKey> loading_model;  // also while it is busy: loaded beside the run
   std::optional<JobId> job;
 
   friend bool operator==(const GpuStatus&, const GpuStatus&) = default;

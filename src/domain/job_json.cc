@@ -189,6 +189,7 @@ Json to_json(const GpuStatus& status) {
           {"temperature_celsius", or_null(status.sample.temperature_celsius)},
           {"power_watts", or_null(status.sample.power_watts)},
           {"resident_models", status.resident_models},
+          {"loading_model", or_null(status.loading_model)},
           {"job", or_null(status.job)}};
 }
 
@@ -207,6 +208,16 @@ Json to_json(const Telemetry& telemetry) {
   return {{"state", telemetry.available ? "ok" : "unavailable"},
           {"reason", telemetry.reason.empty() ? Json(nullptr) : Json(telemetry.reason)}};
 }
+
+Json to_json(const HostMemory& memory) {
+  return {{"limit_bytes", memory.limit_bytes},
+          {"used_bytes", memory.used_bytes},
+          {"staging", or_null(memory.staging)},
+          {"staged", memory.staged},
+          {"disk_bytes_per_second", or_null(memory.disk_bytes_per_second)}};
+}
+
+Json to_json(const PredictionError& error) { return {{"load", or_null(error.load)}, {"run", or_null(error.run)}}; }
 
 Json to_json(const Pauses& pauses) { return {{"paused_all", pauses.all}, {"paused_owners", pauses.owners}}; }
 

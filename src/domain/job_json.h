@@ -27,6 +27,8 @@ Json to_json(const JobProgress& progress);
 Json to_json(const JobCounts& counts);
 Json to_json(const Telemetry& telemetry);
 Json to_json(const Pauses& pauses);
+Json to_json(const HostMemory& memory);
+Json to_json(const PredictionError& error);
 
 // Rows that this program wrote itself. A row that does not parse is corrupt, not invalid.
 Result<JobSettings> job_settings_from_json(const Json& json);

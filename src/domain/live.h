@@ -48,12 +48,33 @@ struct Pauses {
   friend bool operator==(const Pauses&, const Pauses&) = default;
 };
 
+// Model files kept in host memory.
+struct HostMemory {
+  std::int64_t limit_bytes = 0;  // 0: off
+  std::int64_t used_bytes = 0;
+  std::optional<ModelKey> staging;  // being read in
+  std::vector<ModelKey> staged;
+  std::optional<double> disk_bytes_per_second;  // as measured
+
+  friend bool operator==(const HostMemory&, const HostMemory&) = default;
+};
+
+// How far predictions were off lately: the mean of |ln(measured / predicted)|, absent before the first.
+struct PredictionError {
+  std::optional<double> load;
+  std::optional<double> run;
+
+  friend bool operator==(const PredictionError&, const PredictionError&) = default;
+};
+
 struct LiveState {
   std::int64_t seq = 0;  // the last durable event this state contains
   std::vector<GpuStatus> gpus;
   Telemetry telemetry;
   JobCounts counts;
   Pauses pauses;
+  HostMemory host_memory;
+  PredictionError prediction_error;
   std::map<JobId, JobProgress> progress;
 };
 

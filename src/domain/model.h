@@ -66,7 +66,8 @@ struct Model {
   std::vector<ModelPart> parts;
   ModelDefaults defaults;
   ModelLimits limits;
-  std::int64_t memory_bytes = 0;  // weights, activations and context on a gpu: what the ledger reserves
+  std::int64_t memory_bytes = 0;     // weights and activations on a gpu: what the ledger reserves
+  std::int64_t workspace_bytes = 0;  // of these, in use only while a picture is made: one a gpu, whatever it holds
   std::optional<DemoTraits> demo;
 
   bool is_demo() const { return demo.has_value(); }

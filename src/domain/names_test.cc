@@ -82,6 +82,34 @@ TEST(Settings, MergeAllOrNothing) {
   EXPECT_EQ(unknown.error().fields[0].message, "unknown setting; did you mean \"multi_gpu.enabled\"?");
 }
 
+TEST(Settings, EveryKeyTakesWhatItGivesAndRefusesOtherThings) {
+  LiveSettings some;
+  some.policy = PolicyChoice::v18;
+  some.objective = ObjectiveChoice::throughput;
+  some.load_beside_run = LoadBeside::off;
+  some.worker_overhead_bytes = 0;
+  some.pinned_models = {"a", "b"};
+  some.idle_gpu_seconds = 300;
+  some.idle_host_seconds = 3600;
+  some.host_memory_limit_bytes = 64'000'000'000;
+  for (const LiveSettings& settings : {LiveSettings{}, some}) {
+    const auto merged = merge_settings(some, to_json(settings));
+    ASSERT_TRUE(merged) << merged.error().message;
+    EXPECT_EQ(*merged, settings);
+  }
+  EXPECT_TRUE(to_json(LiveSettings{}).at("host_memory.limit").is_null());
+  const Json keys = to_json(some);
+  for (const auto& [key, value] : keys.items()) {
+    for (const Json& bad : {Json(-1), Json(1.5), Json("none of these"), Json::array({1}), Json(std::uint64_t(-1))}) {
+      if (key == "multi_gpu.single_gpu" && bad.is_string()) continue;
+      const auto merged = merge_settings(some, Json{{key, bad}});
+      ASSERT_FALSE(merged) << key << " took " << to_text(bad);
+      EXPECT_EQ(merged.error().fields[0].field, key);
+      EXPECT_NE(merged.error().fields[0].allowed, "");
+    }
+  }
+}
+
 TEST(Suggest, FindsSlipsAndRefusesStrangers) {
   EXPECT_EQ(nearest_name("promt", {"prompt", "steps"}), "prompt");
   EXPECT_FALSE(nearest_name("zzzzzzzz", {"prompt", "steps"}));

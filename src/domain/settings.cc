@@ -1,5 +1,8 @@
 #include "domain/settings.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/format.h"
 #include "base/json_full.h"
 #include "domain/suggest.h"
@@ -7,12 +10,119 @@
 namespace pixelfleet {
 namespace {
 
-constexpr const char* kEnabled = "multi_gpu.enabled";
-constexpr const char* kMaxGpus = "multi_gpu.max_gpus";
-constexpr const char* kSingleGpu = "multi_gpu.single_gpu";
+constexpr std::int64_t kMaxIdleSeconds = 365LL * 24 * 3600;
+constexpr std::int64_t kMaxHostBytes = std::int64_t{1} << 50;
+constexpr std::int64_t kMaxOverheadBytes = std::int64_t{16} << 30;
+constexpr std::size_t kMaxTextBytes = 256;
+constexpr std::size_t kMaxPinnedModels = 1000;
 
-const std::vector<std::string>& keys() {
-  static const std::vector<std::string> all = {kEnabled, kMaxGpus, kSingleGpu};
+bool set_number(std::int64_t& out, const Json& value, std::int64_t low, std::int64_t high) {
+  if (!value.is_number_integer()) return false;
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) return false;
+  const auto number = value.get<std::int64_t>();
+  if (number < low || number > high) return false;
+  out = number;
+  return true;
+}
+
+bool set_bytes(std::optional<std::int64_t>& out, const Json& value, std::int64_t high) {
+  if (value.is_null()) {
+    out.reset();
+    return true;
+  }
+  std::int64_t bytes = 0;
+  if (!set_number(bytes, value, 0, high)) return false;
+  out = bytes;
+  return true;
+}
+
+template <class Enum, std::size_t n>
+bool set_choice(Enum& out, const Json& value, const std::array<Enum, n>& choices) {
+  for (const Enum choice : choices) {
+    if (!value.is_string() || value.get_ref<const std::string&>() != name(choice)) continue;
+    out = choice;
+    return true;
+  }
+  return false;
+}
+
+bool set_models(std::set<ModelKey>& out, const Json& value) {
+  if (!value.is_array() || value.size() > kMaxPinnedModels) return false;
+  std::set<ModelKey> keys;
+  for (const Json& key : value) {
+    if (!key.is_string()) return false;
+    const auto& text = key.get_ref<const std::string&>();
+    if (text.empty() || text.size() > kMaxTextBytes) return false;
+    keys.insert(text);
+  }
+  out = std::move(keys);
+  return true;
+}
+
+Json or_null(const std::optional<std::int64_t>& bytes) { return bytes ? Json(*bytes) : Json(nullptr); }
+
+struct Setting {
+  const char* key;
+  const char* message;  // what a value is that it does not take
+  std::string allowed;
+  Json (*get)(const LiveSettings&);
+  bool (*set)(LiveSettings&, const Json&);
+};
+
+const std::vector<Setting>& table() {
+  using S = LiveSettings;
+  const std::string seconds = format("whole seconds from 0 (never) to {}", kMaxIdleSeconds);
+  static const std::vector<Setting> all = {
+      {"multi_gpu.enabled", "not a boolean", "true or false", [](const S& s) { return Json(s.multi_gpu_enabled); },
+       [](S& s, const Json& value) {
+         if (value.is_boolean()) s.multi_gpu_enabled = value.get<bool>();
+         return value.is_boolean();
+       }},
+      {"multi_gpu.max_gpus", "out of range", format("a whole number from 1 to {}", kMaxMultiGpus),
+       [](const S& s) { return Json(s.multi_gpu_max_gpus); },
+       [](S& s, const Json& value) {
+         std::int64_t gpus = 0;
+         const bool good = set_number(gpus, value, 1, kMaxMultiGpus);
+         if (good) s.multi_gpu_max_gpus = static_cast<int>(gpus);
+         return good;
+       }},
+      {"multi_gpu.single_gpu", "not a gpu's UUID", "a UUID as listed by `pixelfleet gpus`, or \"\"",
+       [](const S& s) { return Json(s.multi_gpu_single); },
+       [](S& s, const Json& value) {
+         const bool good = value.is_string() && value.get_ref<const std::string&>().size() <= 128;
+         if (good) s.multi_gpu_single = value.get<std::string>();
+         return good;
+       }},
+      {"scheduler.policy", "not a policy", "amp, v18 or fifo", [](const S& s) { return Json(name(s.policy)); },
+       [](S& s, const Json& value) {
+         return set_choice(s.policy, value, std::array{PolicyChoice::amp, PolicyChoice::v18, PolicyChoice::fifo});
+       }},
+      {"scheduler.objective", "not an objective", "latency or throughput",
+       [](const S& s) { return Json(name(s.objective)); },
+       [](S& s, const Json& value) {
+         return set_choice(s.objective, value, std::array{ObjectiveChoice::latency, ObjectiveChoice::throughput});
+       }},
+      {"scheduler.load_beside_run", "not one of the choices", "auto or off",
+       [](const S& s) { return Json(name(s.load_beside_run)); },
+       [](S& s, const Json& value) {
+         return set_choice(s.load_beside_run, value, std::array{LoadBeside::automatic, LoadBeside::off});
+       }},
+      {"worker_overhead_bytes", "out of range",
+       format("whole bytes from 0 to {}, or null: by kind of gpu", kMaxOverheadBytes),
+       [](const S& s) { return or_null(s.worker_overhead_bytes); },
+       [](S& s, const Json& value) { return set_bytes(s.worker_overhead_bytes, value, kMaxOverheadBytes); }},
+      {"models.pinned", "not a list of models", format("a list of up to {} model keys", kMaxPinnedModels),
+       [](const S& s) { return Json(s.pinned_models); },
+       [](S& s, const Json& value) { return set_models(s.pinned_models, value); }},
+      {"idle_unload.gpu_seconds", "out of range", seconds, [](const S& s) { return Json(s.idle_gpu_seconds); },
+       [](S& s, const Json& value) { return set_number(s.idle_gpu_seconds, value, 0, kMaxIdleSeconds); }},
+      {"idle_unload.host_seconds", "out of range", seconds, [](const S& s) { return Json(s.idle_host_seconds); },
+       [](S& s, const Json& value) { return set_number(s.idle_host_seconds, value, 0, kMaxIdleSeconds); }},
+      {"host_memory.limit", "out of range",
+       format("whole bytes from 0 (no staging) to {}, or null: half of what is available at the start", kMaxHostBytes),
+       [](const S& s) { return or_null(s.host_memory_limit_bytes); },
+       [](S& s, const Json& value) { return set_bytes(s.host_memory_limit_bytes, value, kMaxHostBytes); }},
+  };
   return all;
 }
 
@@ -20,12 +130,36 @@ FieldError wrong(const std::string& key, const Json& value, std::string message,
   return {key, to_text(value).substr(0, 128), std::move(message), std::move(allowed)};
 }
 
+FieldError unknown(const std::string& key, const Json& value) {
+  std::vector<std::string> keys;
+  for (const Setting& setting : table()) keys.emplace_back(setting.key);
+  const auto near = nearest_name(key, keys);
+  return wrong(key.substr(0, 128), value,
+               near ? format("unknown setting; did you mean \"{}\"?", *near) : "unknown setting",
+               format("{}", join(keys, ", ")));
+}
+
 }  // namespace
 
+std::string_view name(PolicyChoice policy) {
+  switch (policy) {
+    case PolicyChoice::amp: return "amp";
+    case PolicyChoice::v18: return "v18";
+    case PolicyChoice::fifo: return "fifo";
+  }
+  return "amp";
+}
+
+std::string_view name(ObjectiveChoice objective) {
+  return objective == ObjectiveChoice::latency ? "latency" : "throughput";
+}
+
+std::string_view name(LoadBeside load_beside_run) { return load_beside_run == LoadBeside::off ? "off" : "auto"; }
+
 Json to_json(const LiveSettings& settings) {
-  return {{kEnabled, settings.multi_gpu_enabled},
-          {kMaxGpus, settings.multi_gpu_max_gpus},
-          {kSingleGpu, settings.multi_gpu_single}};
+  Json json = Json::object();
+  for (const Setting& setting : table()) json[setting.key] = setting.get(settings);
+  return json;
 }
 
 Result<LiveSettings> merge_settings(const LiveSettings& settings, const Json& changes) {
@@ -35,29 +169,12 @@ Result<LiveSettings> merge_settings(const LiveSettings& settings, const Json& ch
   LiveSettings merged = settings;
   std::vector<FieldError> errors;
   for (const auto& [key, value] : changes.items()) {
-    if (key == kEnabled) {
-      if (value.is_boolean()) {
-        merged.multi_gpu_enabled = value.get<bool>();
-      } else {
-        errors.push_back(wrong(key, value, "not a boolean", "true or false"));
-      }
-    } else if (key == kMaxGpus) {
-      if (value.is_number_integer() && value.get<std::int64_t>() >= 1 && value.get<std::int64_t>() <= kMaxMultiGpus) {
-        merged.multi_gpu_max_gpus = value.get<int>();
-      } else {
-        errors.push_back(wrong(key, value, "out of range", format("a whole number from 1 to {}", kMaxMultiGpus)));
-      }
-    } else if (key == kSingleGpu) {
-      if (value.is_string() && value.get_ref<const std::string&>().size() <= 128) {
-        merged.multi_gpu_single = value.get<std::string>();
-      } else {
-        errors.push_back(wrong(key, value, "not a gpu's UUID", "a UUID as listed by `pixelfleet gpus`, or \"\""));
-      }
-    } else {
-      const auto near = nearest_name(key, keys());
-      errors.push_back(wrong(key.substr(0, 128), value,
-                             near ? format("unknown setting; did you mean \"{}\"?", *near) : "unknown setting",
-                             "multi_gpu.enabled, multi_gpu.max_gpus, multi_gpu.single_gpu"));
+    const auto setting = std::find_if(table().begin(), table().end(),
+                                      [&wanted = key](const Setting& candidate) { return candidate.key == wanted; });
+    if (setting == table().end()) {
+      errors.push_back(unknown(key, value));
+    } else if (!setting->set(merged, value)) {
+      errors.push_back(wrong(key, value, setting->message, setting->allowed));
     }
   }
   if (!errors.empty()) return fail(invalid_fields(std::move(errors)));
