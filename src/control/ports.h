@@ -96,6 +96,20 @@ struct PutSettings {
 struct PutPauses {
   Pauses pauses;  // all of them
 };
+// What was learned of one kind of work on one type of gpu; replaces the row of the same kind, subject and type.
+struct LearnedCost {
+  std::string kind;  // load_from_host, load_from_disk, run
+  std::string subject;
+  std::string gpu_type;
+  double log_ratio = 0.0;
+  double count = 0.0;
+
+  friend bool operator==(const LearnedCost&, const LearnedCost&) = default;
+};
+struct PutCost {
+  LearnedCost cost;
+  Instant updated_at;
+};
 struct InsertUpload {
   Upload upload;
 };
@@ -104,7 +118,7 @@ struct AppendEvent {
 };  // durable ones only; seq is the loop's
 
 using Change = std::variant<InsertRun, InsertJob, UpdateJob, UpdateJobOrder, InsertChunk, FinishChunk, PublishImage,
-                            PutSettings, PutPauses, InsertUpload, AppendEvent>;
+                            PutSettings, PutPauses, PutCost, InsertUpload, AppendEvent>;
 
 struct JobRows {
   Job job;
@@ -116,6 +130,7 @@ struct Restored {
   std::vector<JobRows> open_jobs;               // by id
   std::map<std::string, std::string> settings;  // as PutSettings
   Pauses pauses;
+  std::vector<LearnedCost> costs;
   JobCounts counts;
   std::int64_t last_seq = 0;
   RunId last_run;
@@ -260,6 +275,35 @@ struct ChunkIsOver {
   JobError failure;
 };  // done, cancelled, failed
 
+// --- host memory ----------------------------------------------------------------------------------------------
+
+// A model's files, to be kept in host memory (the page cache) or to leave it.
+struct FilesOfModel {
+  ModelKey model;
+  std::vector<std::string> files;  // absolute paths
+};
+// They are in host memory. What of them had to be read from the disk, and how long that took; 0: nothing.
+struct ModelIsStaged {
+  ModelKey model;
+  std::int64_t bytes_read = 0;
+  double seconds = 0.0;
+};
+// They are not, or no longer: they could not be read, were let go, or the system needed the memory.
+struct ModelIsUnstaged {
+  ModelKey model;
+};
+
+class HostMemoryPort {
+ public:
+  virtual ~HostMemoryPort() = default;
+  // Reads them in, one model after the other; answers ModelIsStaged or ModelIsUnstaged. From then on it watches them.
+  virtual void stage(const FilesOfModel& files) = 0;
+  // Lets them go, or stops reading them: then it answers ModelIsUnstaged, else nothing.
+  virtual void unstage(const FilesOfModel& files) = 0;
+  // Somebody else has read them: ModelIsStaged if they are there, and then it watches them; else nothing.
+  virtual void check(const FilesOfModel& files) = 0;
+};
+
 // --- media ----------------------------------------------------------------------------------------------------
 
 // Everything needed to write one picture; `path` is relative to the output directory.
@@ -388,10 +432,10 @@ struct AddUpload {
 };
 struct ShutDown {};
 
-using Message =
-    std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, ChangeSettings, AddUpload, ShutDown,
-                 WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived, ImageArrived, ChunkIsOver,
-                 PictureWritten, PictureFailed, PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged>;
+using Message = std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, ChangeSettings, AddUpload,
+                             ShutDown, WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived,
+                             ImageArrived, ChunkIsOver, ModelIsStaged, ModelIsUnstaged, PictureWritten, PictureFailed,
+                             PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged>;
 
 // Where the edges put their messages. Thread-safe.
 class Inbox {

@@ -32,7 +32,7 @@ EVERYWHERE = [
      re.compile(r"_test\.cc$|^(?:tests|bench|fuzz)/|^src/(?:apps|engine|media|http|store|workers|gpu|hostmem)/|"
                 r"^src/control/loop\.(?:h|cc)$|^src/simulator/parallel\.cc$")),
     ("clock", r"\b(?:system|steady|high_resolution)_clock::now\b", "take a Clock (base/clock.h)",
-     re.compile(r"_test\.cc$|^(?:tests|bench|fuzz)/|^src/(?:apps|engine|workers|gpu|http|cli|media)/|"
+     re.compile(r"_test\.cc$|^(?:tests|bench|fuzz)/|^src/(?:apps|engine|workers|gpu|http|cli|media|hostmem)/|"
                 r"^src/base/clock\.cc$|^src/control/(?:loop|mailbox)\.cc$")),
 ]
 
