@@ -28,6 +28,7 @@ enum class Query : std::size_t {
   put_setting,
   drop_pauses,
   put_pause,
+  put_cost,
   insert_upload,
   insert_event,
   prune_events,
@@ -45,6 +46,7 @@ enum class Query : std::size_t {
   events_after,
   all_settings,
   all_pauses,
+  all_costs,
   all_counts,
   last_ids,
   end_
@@ -103,6 +105,10 @@ inline constexpr std::array kQueries{
               "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
     QueryText{Query::drop_pauses, "DELETE FROM pauses", Reads::small_table},
     QueryText{Query::put_pause, "INSERT INTO pauses(owner) VALUES (?1)"},
+    QueryText{Query::put_cost,
+              "INSERT INTO costs(kind, subject, gpu_type, log_ratio, count, updated_at_ms) "
+              "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(kind, subject, gpu_type) DO UPDATE SET "
+              "log_ratio = excluded.log_ratio, count = excluded.count, updated_at_ms = excluded.updated_at_ms"},
     QueryText{Query::insert_upload,
               "INSERT INTO uploads(id, file, media_type, width, height, bytes, created_at_ms) "
               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -136,6 +142,9 @@ inline constexpr std::array kQueries{
     // --- restart
     QueryText{Query::all_settings, "SELECT key, value FROM settings", Reads::small_table},
     QueryText{Query::all_pauses, "SELECT owner FROM pauses", Reads::small_table},
+    QueryText{Query::all_costs,
+              "SELECT kind, subject, gpu_type, log_ratio, count FROM costs ORDER BY kind, subject, gpu_type",
+              Reads::small_table},
     QueryText{Query::all_counts, "SELECT state, count FROM job_counts", Reads::small_table},
     QueryText{Query::last_ids,
               "SELECT (SELECT max(seq) FROM events), (SELECT max(id) FROM runs), (SELECT max(id) FROM jobs), "

@@ -85,6 +85,24 @@ Result<> read_settings(Connection& connection, std::map<std::string, std::string
   }
 }
 
+control::LearnedCost read_cost(Row row) {
+  control::LearnedCost cost;
+  cost.kind = row.string();
+  cost.subject = row.string();
+  cost.gpu_type = row.string();
+  cost.log_ratio = row.real();
+  cost.count = row.real();
+  return cost;
+}
+
+Result<> read_costs(Connection& connection, std::vector<control::LearnedCost>& costs) {
+  Call call = connection.call(Query::all_costs);
+  auto found = read_all<control::LearnedCost>(call, read_cost);
+  if (!found) return fail(std::move(found.error()));
+  costs = std::move(*found);
+  return {};
+}
+
 Result<> read_pauses(Connection& connection, Pauses& pauses) {
   Call call = connection.call(Query::all_pauses);
   while (true) {
@@ -193,6 +211,7 @@ Result<control::Restored> find_restored(Connection& connection) {
   if (auto done = read_last_ids(connection, restored); !done) return fail(done.error());
   if (auto done = read_settings(connection, restored.settings); !done) return fail(done.error());
   if (auto done = read_pauses(connection, restored.pauses); !done) return fail(done.error());
+  if (auto done = read_costs(connection, restored.costs); !done) return fail(done.error());
   if (auto done = read_counts(connection, restored.counts); !done) return fail(done.error());
   return restored;
 }

@@ -119,6 +119,18 @@ CREATE TABLE pauses(
   owner TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+-- What the scheduler learned: the logarithm of measured over predicted, by kind of work, subject (a model, or a family
+-- and a sampler) and type of gpu.
+CREATE TABLE costs(
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  gpu_type TEXT NOT NULL,
+  log_ratio REAL NOT NULL,
+  count REAL NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (kind, subject, gpu_type)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY,
   type TEXT NOT NULL,

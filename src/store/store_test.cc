@@ -98,6 +98,19 @@ TEST_F(StoreTest, AnEndedJobCanBeLoadedWithItsImagesToOpenItAgain) {
   EXPECT_EQ(store_->load_job(JobId(4)).error().code, ErrorCode::not_found);
 }
 
+TEST_F(StoreTest, WhatWasLearnedLastOfEachKindOfWorkOutlastsTheProcess) {
+  const control::LearnedCost load{"load_from_disk", "a", "H100", -0.25, 3.0};
+  const control::LearnedCost run{"run", "sdxl/euler", "H100", 0.5, 1.0};
+  EXPECT_THAT(store_->restore()->costs, IsEmpty());
+  expect_commit(*store_, {control::PutCost{run, from_unix_ms(1)}, control::PutCost{load, from_unix_ms(2)}});
+  control::LearnedCost later = run;
+  later.log_ratio = 0.75;
+  later.count = 2.0;
+  expect_commit(*store_, {control::PutCost{later, from_unix_ms(3)}});
+  reopen();
+  EXPECT_THAT(store_->restore()->costs, ElementsAre(load, later));
+}
+
 TEST_F(StoreTest, PausesAreReplacedAsAWholeAndOutlastARestart) {
   EXPECT_EQ(store_->restore()->pauses, Pauses{});
   expect_commit(*store_, {control::PutPauses{{.all = true, .owners = {"ada", "grace"}}}});

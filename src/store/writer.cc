@@ -138,6 +138,13 @@ Result<> Writer::apply(const control::PutPauses& change) {
   return {};
 }
 
+Result<> Writer::apply(const control::PutCost& change) {
+  const control::LearnedCost& cost = change.cost;
+  return dropped(connection_->call(Query::put_cost)
+                     .with(cost.kind, cost.subject, cost.gpu_type, cost.log_ratio, cost.count, change.updated_at)
+                     .run());
+}
+
 Result<> Writer::apply(const control::InsertUpload& change) {
   const control::Upload& upload = change.upload;
   return dropped(

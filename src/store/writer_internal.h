@@ -39,6 +39,7 @@ class Writer {
   Result<> apply(const control::PublishImage& change);
   Result<> apply(const control::PutSettings& change);
   Result<> apply(const control::PutPauses& change);
+  Result<> apply(const control::PutCost& change);
   Result<> apply(const control::InsertUpload& change);
   Result<> apply(const control::AppendEvent& change);
   Result<> apply_all(std::span<const control::Change> changes);
