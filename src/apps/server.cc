@@ -18,6 +18,8 @@
 #include "cli/hooks.h"
 #include "control/loop.h"
 #include "gpu/gpu_source.h"
+#include "hostmem/available_memory.h"
+#include "hostmem/staging_pool.h"
 #include "http/server.h"
 #include "media/media_pool.h"
 #include "store/data_lock.h"
@@ -61,6 +63,7 @@ struct RunningServer::Parts {
   std::unique_ptr<catalog::CatalogSource> catalog;
   std::unique_ptr<media::MediaPool> media;
   std::unique_ptr<workers::Supervisor> workers;
+  std::unique_ptr<hostmem::StagingPool> host_memory;
   std::unique_ptr<control::Loop> loop;
   std::unique_ptr<gpu::GpuSource> gpus;
   std::unique_ptr<http::Server> http;
@@ -103,6 +106,7 @@ Result<> RunningServer::Parts::open_edges(const Config& config) {
   auto supervisor = workers::make_supervisor(worker_options, mailbox);
   if (!supervisor) return fail(supervisor.error());
   workers = std::move(*supervisor);
+  host_memory = std::make_unique<hostmem::StagingPool>(hostmem::StagingPool::Options{}, mailbox);
   return {};
 }
 
@@ -110,13 +114,15 @@ Result<> RunningServer::Parts::open_loop(const Config& config) {
   control::LoopOptions options;
   options.output_directory = std::filesystem::absolute(config.output_directory);
   options.resident_limit = config.resident_limit;
+  options.host_memory_bytes = hostmem::default_limit_bytes();
+  options.time_scale = config.time_scale;
   options.locked = config.locked;
   options.on_fatal = [this](const Error&) {
     failed = true;
     kill(getpid(), SIGTERM);
   };
-  auto opened =
-      control::Loop::open(clock, mailbox, {*store, *workers, *media}, catalog->current(), config.live, options);
+  auto opened = control::Loop::open(clock, mailbox, {*store, *workers, *media, *host_memory}, catalog->current(),
+                                    config.live, options);
   if (!opened) return fail(opened.error());
   loop = std::move(*opened);
   loop->start();

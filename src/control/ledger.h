@@ -16,7 +16,6 @@ struct OpenJob {
   std::vector<Image> images;      // by index
   std::vector<ChunkId> attempts;  // by index: the attempt that may publish it
   int pictures_in_flight = 0;     // handed over by a worker, not yet written
-  std::optional<Instant> told_progress_at;
 };
 
 class Ledger {

@@ -6,6 +6,7 @@
 #include "base/json_full.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "control/model_facts.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::control {
@@ -13,6 +14,22 @@ namespace {
 
 // How soon a commit that found the disk full is tried again.
 constexpr auto kFullDiskRetry = std::chrono::seconds(1);
+
+// Of gpu memory: a CUDA context, which every worker on an NVIDIA gpu has for itself.
+constexpr std::int64_t kCudaContextBytes = 400'000'000;
+
+scheduler::Algorithm algorithm_of(PolicyChoice policy) {
+  switch (policy) {
+    case PolicyChoice::amp: return scheduler::Algorithm::amp;
+    case PolicyChoice::v18: return scheduler::Algorithm::v18;
+    case PolicyChoice::fifo: return scheduler::Algorithm::fifo;
+  }
+  return scheduler::Algorithm::amp;
+}
+
+std::optional<Duration> limit_of(std::int64_t seconds) {
+  return seconds > 0 ? std::optional<Duration>(std::chrono::seconds(seconds)) : std::nullopt;
+}
 
 Result<LiveSettings> with_durable(const LiveSettings& settings, const std::map<std::string, std::string>& durable) {
   Json changes = Json::object();
@@ -59,7 +76,11 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
     waiting_jobs_.push_back(open.job.id);
     ledger_.restore(std::move(open.job), std::move(open.images));
   }
-  step(scheduler::PolicyChanged{policy()});
+  told_policy_ = policy();
+  step(scheduler::PolicyChanged{told_policy_});
+  for (const LearnedCost& cost : restored.costs) {
+    if (const auto record = record_of(cost)) step(scheduler::CostRemembered{*record});
+  }
   if (pauses_.all) step(scheduler::QueuePaused{});
   for (const std::string& owner : pauses_.owners) step(scheduler::QueuePaused{owner});
   CatalogChanged first{this->catalog()};
@@ -135,6 +156,8 @@ void Loop::publish_live() {
   live->telemetry = telemetry_;
   live->counts = ledger_.counts();
   live->pauses = pauses_;
+  live->host_memory = staged_files_.view(host_memory_limit());
+  live->prediction_error = {load_error_.mean(), run_error_.mean()};
   live->progress = progress_;
   const LiveStatePtr before = this->live();
   {
@@ -145,11 +168,13 @@ void Loop::publish_live() {
   if (before->counts != live->counts) {
     feed_.publish(feed_.lossy("counts", now_, {{"counts", to_json(live->counts)}}));
   }
-  if (before->gpus != live->gpus || before->telemetry != live->telemetry) {
+  if (before->gpus != live->gpus || before->telemetry != live->telemetry || before->host_memory != live->host_memory) {
     Json gpus = Json::array();
     for (const GpuStatus& status : live->gpus) gpus.push_back(to_json(status));
-    feed_.publish(
-        feed_.lossy("gpu.sample", now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(live->telemetry)}}));
+    feed_.publish(feed_.lossy("gpu.sample", now_,
+                              {{"gpus", std::move(gpus)},
+                               {"telemetry", to_json(live->telemetry)},
+                               {"host_memory", to_json(live->host_memory)}}));
   }
 }
 
@@ -158,12 +183,15 @@ std::vector<GpuStatus> Loop::gpu_statuses() const {
   for (auto& view : scheduler_.gpus()) views.emplace(view.uuid, std::move(view));
   std::vector<GpuStatus> statuses;
   for (const Gpu& gpu : gpus_) {
-    GpuStatus status{gpu, {}, GpuState::offline, {}, {}};
+    GpuStatus status;
+    status.gpu = gpu;
+    status.state = GpuState::offline;
     if (const auto sample = samples_.find(gpu.uuid); sample != samples_.end()) status.sample = sample->second;
     status.sample.uuid = gpu.uuid;
     if (const auto view = views.find(gpu.uuid); view != views.end()) {
       status.state = view->second.state;
       status.resident_models = view->second.resident_models;
+      status.loading_model = view->second.loading_model;
       status.job = view->second.job;
       // A virtual gpu holds exactly what the ledger of the scheduler says: there is no device to ask.
       if (gpu.kind == GpuKind::virtual_gpu) {
@@ -184,7 +212,31 @@ scheduler::Policy Loop::policy() const {
   policy.max_gpus = settings.multi_gpu_max_gpus;
   policy.single_gpu = settings.multi_gpu_single;
   policy.resident_limit = options_.resident_limit.value_or(settings.multi_gpu_enabled ? -1 : 2);
+  policy.algorithm = algorithm_of(settings.policy);
+  policy.objective =
+      settings.objective == ObjectiveChoice::latency ? scheduler::Objective::latency : scheduler::Objective::throughput;
+  // Each model has a process of its own, so that every engine can.
+  policy.load_beside_run =
+      settings.load_beside_run == LoadBeside::off ? scheduler::LoadBesideRun::no : scheduler::LoadBesideRun::yes;
+  const bool cuda = std::any_of(gpus_.begin(), gpus_.end(), [](const Gpu& gpu) { return gpu.kind == GpuKind::nvidia; });
+  policy.worker_overhead_bytes = settings.worker_overhead_bytes.value_or(cuda ? kCudaContextBytes : 0);
+  policy.host_memory_bytes = host_memory_limit();
+  policy.disk_bytes_per_second = staged_files_.disk_bytes_per_second().value_or(policy.disk_bytes_per_second);
+  policy.pinned_models = settings.pinned_models;
+  policy.unload_idle_after = limit_of(settings.idle_gpu_seconds);
+  policy.drop_idle_after = limit_of(settings.idle_host_seconds);
   return policy;
+}
+
+void Loop::tell_policy() {
+  scheduler::Policy now = policy();
+  if (now == told_policy_) return;
+  told_policy_ = std::move(now);
+  step(scheduler::PolicyChanged{told_policy_});
+}
+
+std::int64_t Loop::host_memory_limit() const {
+  return settings().host_memory_limit_bytes.value_or(options_.host_memory_bytes);
 }
 
 // --- the Service, from any thread -----------------------------------------------------------------------------

@@ -20,10 +20,12 @@
 
 #include "base/mutex.h"
 #include "control/acceptance.h"
+#include "control/deviation.h"
 #include "control/feed.h"
 #include "control/ledger.h"
 #include "control/mailbox.h"
 #include "control/service.h"
+#include "control/staged_files.h"
 #include "scheduler/scheduler.h"
 
 namespace pixelfleet::control {
@@ -32,11 +34,14 @@ struct Ports {
   StorePort& store;
   WorkerPort& workers;
   MediaPort& media;
+  HostMemoryPort& host_memory;
 };
 
 struct LoopOptions {
   std::filesystem::path output_directory;
   std::optional<int> resident_limit;    // PIPE_CACHE_MAX; absent: 2 with multi-GPU off, no limit with it on
+  std::int64_t host_memory_bytes = 0;   // the limit of staged files where the setting says auto
+  double time_scale = 1.0;              // what the times of demo models are divided by
   std::set<std::string> locked;         // settings that no request may change
   std::function<void(Error)> on_fatal;  // the store broke: called once, on the control thread, which then ends
 };
@@ -74,11 +79,18 @@ class Loop final : public Service {
     ModelKey model;
     std::string engine;
     std::string engine_version;
-    JobId job;  // the job whose chunk it runs, or for which it was started
+    Instant started_at;
+    std::optional<double> expected_seconds;  // until it is ready
   };
   struct RunningChunk {
     JobId job;
     WorkerId worker;
+    Instant started_at;
+    std::optional<double> expected_seconds;
+    double image_ratio = 0.0;  // of the picture at hand
+    Phase phase = Phase::load;
+    std::optional<Instant> told_at;     // its progress, to subscribers
+    std::optional<Instant> stepped_at;  // likewise, to the scheduler
   };
 
   Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, LiveSettings settings, Restored restored,
@@ -108,6 +120,8 @@ class Loop final : public Service {
   void handle(PreviewArrived& message);
   void handle(ImageArrived& message);
   void handle(ChunkIsOver& message);
+  void handle(ModelIsStaged& message);
+  void handle(ModelIsUnstaged& message);
   void handle(PictureWritten& message);
   void handle(PictureFailed& message);
   void handle(PreviewEncoded& message);
@@ -139,9 +153,9 @@ class Loop final : public Service {
   void queue(const scheduler::AbandonChunk& action);
   void queue(const scheduler::SetJobState& action);
   void queue(const scheduler::SetJobOrder& action);
-  void queue(const scheduler::StageModel&) {}
-  void queue(const scheduler::UnstageModel&) {}
-  void queue(const scheduler::RememberCost&) {}
+  void queue(const scheduler::StageModel& action);
+  void queue(const scheduler::UnstageModel& action);
+  void queue(const scheduler::RememberCost& action);
   void queue(const scheduler::WakeAt& action);
 
   void change(Change row) { pending_changes_.push_back(std::move(row)); }
@@ -150,12 +164,16 @@ class Loop final : public Service {
   void tell_job(const char* type, const Job& job);
   void tell_lossy(const char* type, const Json& data);
   void tell_gpus();
-  void set_progress(OpenJob& open, JobProgress progress);
+  void set_progress(OpenJob& open, RunningChunk& chunk, JobProgress progress);
+  double ratio_of(const OpenJob& open) const;
+  void check_staged(const ModelKey& key);
+  std::int64_t host_memory_limit() const;
   void forget_if_over(JobId id);
   void forget_write_failures(JobId id);
-  static scheduler::JobFacts facts_of(const OpenJob& open);
+  static scheduler::JobFacts facts_of_job(const OpenJob& open);
   std::vector<GpuStatus> gpu_statuses() const;
   scheduler::Policy policy() const;
+  void tell_policy();  // to the scheduler, if it has changed
 
   Clock& clock_;
   Mailbox& mailbox_;
@@ -182,7 +200,11 @@ class Loop final : public Service {
   std::vector<Gpu> gpus_;
   std::map<GpuUuid, GpuSample> samples_;
   Telemetry telemetry_;
-  std::map<JobId, JobProgress> progress_;
+  std::map<JobId, JobProgress> progress_;  // of a job in several chunks: what was heard last
+  scheduler::Policy told_policy_;
+  StagedFiles staged_files_;
+  Deviation load_error_;
+  Deviation run_error_;
 
   std::vector<Change> pending_changes_;
   std::vector<std::function<void()>> pending_effects_;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/json_full.h"
 #include "control/loop.h"
+#include "control/model_facts.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::control {
@@ -20,7 +21,8 @@ void Loop::queue(const scheduler::StartWorker& action) {
   const Model* model = catalog->find_model(action.model);
   const auto gpu = std::find_if(gpus_.begin(), gpus_.end(), [&](const Gpu& g) { return g.uuid == action.gpu; });
   CHECK(model != nullptr && gpu != gpus_.end());
-  workers_[action.worker] = {action.gpu, action.model, model->engine, {}, {}};
+  workers_[action.worker] = {action.gpu, action.model, model->engine,
+                             {},         now_,         scheduler_.expected_seconds(action.worker)};
   after_commit([this, spec = WorkerSpec{action.worker, *gpu, *model}] { ports_.workers.start(spec); });
 }
 
@@ -32,7 +34,11 @@ void Loop::queue(const scheduler::StopWorker& action) {
 void Loop::queue(const scheduler::StartChunk& action) {
   OpenJob* open = ledger_.find(action.job);
   CHECK(open != nullptr);
-  chunks_[action.chunk] = {action.job, action.worker};
+  RunningChunk& chunk = chunks_[action.chunk];
+  chunk.job = action.job;
+  chunk.worker = action.worker;
+  chunk.started_at = now_;
+  chunk.expected_seconds = scheduler_.expected_seconds(action.worker);
   ChunkRequest request{action.chunk, action.worker, action.job, open->job.settings, {}};
   for (const int index : action.indices) {
     const auto at = static_cast<std::size_t>(index);
@@ -67,6 +73,18 @@ void Loop::queue(const scheduler::SetJobOrder& action) {
   change(ledger_.set_order(*open, action.priority, action.rank, action.pin));
   tell_job("job.updated", open->job);
 }
+
+void Loop::queue(const scheduler::StageModel& action) {
+  staged_files_.begin(action.model);
+  after_commit([this, files = staged_files_.files_of(*catalog(), action.model)] { ports_.host_memory.stage(files); });
+}
+
+void Loop::queue(const scheduler::UnstageModel& action) {
+  after_commit([this, files = staged_files_.files_of(*catalog(), action.model)] { ports_.host_memory.unstage(files); });
+  staged_files_.let_go(action.model);
+}
+
+void Loop::queue(const scheduler::RememberCost& action) { change(PutCost{learned_from(action.record), now_}); }
 
 void Loop::queue(const scheduler::WakeAt& action) { wake_at_ = action.at; }
 

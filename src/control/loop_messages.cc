@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format.h"
 #include "base/json_full.h"
 #include "base/log.h"
 #include "control/loop.h"
+#include "control/model_facts.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::control {
@@ -15,8 +17,16 @@ constexpr int kMaxWriteFailures = 3;
 // Progress of one job is told at most this often; every phase change and last step is told at once.
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 
-scheduler::Engine engine_of(const Model& model) {
-  return model.engine == "synthetic" ? scheduler::Engine::synthetic : scheduler::Engine::sdcpp;
+// The scheduler hears of one chunk's steps this often.
+constexpr auto kStepInterval = std::chrono::milliseconds(250);
+
+double seconds_between(Instant from, Instant to) { return std::chrono::duration<double>(to - from).count(); }
+
+std::string as_text(std::vector<LoraRef> loras) {
+  std::sort(loras.begin(), loras.end(), [](const LoraRef& a, const LoraRef& b) { return a.name < b.name; });
+  std::string text;
+  for (const LoraRef& lora : loras) text += format("{}:{} ", lora.name, lora.weight);
+  return text;
 }
 
 // A picture of one colour that is not black (the engine's plug-in refuses that) may be meant, but rarely is.
@@ -81,7 +91,7 @@ void Loop::accept_submissions(std::vector<Message>& messages) {
   if (gpus_known_) feed_waiting_jobs();
 }
 
-scheduler::JobFacts Loop::facts_of(const OpenJob& open) {
+scheduler::JobFacts Loop::facts_of_job(const OpenJob& open) {
   scheduler::JobFacts facts;
   const Job& job = open.job;
   facts.id = job.id;
@@ -96,6 +106,10 @@ scheduler::JobFacts Loop::facts_of(const OpenJob& open) {
   }
   if (job.state == JobState::held) facts.held = job.held_reason;
   facts.cancel_requested = job.cancel_requested;
+  const JobSettings& settings = job.settings;
+  facts.shape = {settings.steps, std::int64_t{settings.generate_width} * settings.generate_height, settings.sampler,
+                 as_text(settings.loras)};
+  facts.arrived_at = job.created_at;
   return facts;
 }
 
@@ -108,7 +122,7 @@ void Loop::feed_waiting_jobs() {
       change(ledger_.set_state(*open, JobState::queued, {}, {}, open->job.worker_deaths, now_));
       tell_job("job.updated", open->job);
     }
-    step(scheduler::JobSubmitted{facts_of(*open)});
+    step(scheduler::JobSubmitted{facts_of_job(*open)});
   }
 }
 
@@ -119,6 +133,14 @@ void Loop::handle(ChangeSettings& message) {
   if (!changes) return message.reply(fail(changes.error()));
   auto merged = merge_settings(settings(), *changes);
   if (!merged) return message.reply(fail(merged.error()));
+  for (const ModelKey& key : merged->pinned_models) {
+    const CatalogPtr catalog = this->catalog();
+    const Model* model = catalog->find_model(key);
+    if (settings().pinned_models.contains(key) || (model != nullptr && model->key == key)) continue;
+    FieldError unknown = catalog->unknown_model(key);
+    unknown.field = "models.pinned";
+    return message.reply(fail(invalid_fields({std::move(unknown)})));
+  }
   PutSettings row;
   for (const auto& [key, value] : changes->items()) {
     if (options_.locked.count(key) > 0) {
@@ -132,7 +154,7 @@ void Loop::handle(ChangeSettings& message) {
     settings_ = *merged;
   }
   tell(feed_.durable("settings.changed", now_, {{"settings", to_json(*merged)}}));
-  step(scheduler::PolicyChanged{policy()});
+  tell_policy();
   after_commit([reply = std::move(message.reply), settings = std::move(*merged)] { reply(settings); });
 }
 
@@ -151,7 +173,19 @@ void Loop::handle(WorkerIsReady& message) {
   if (worker == workers_.end()) return;
   worker->second.engine = message.engine;
   worker->second.engine_version = message.engine_version;
+  if (const auto expected = std::exchange(worker->second.expected_seconds, {})) {
+    load_error_.add(seconds_between(worker->second.started_at, now_), *expected);
+  }
+  const ModelKey model = worker->second.model;
   step(scheduler::WorkerReady{message.worker});
+  check_staged(model);
+}
+
+// What a worker has read may be in host memory now, for the next one.
+void Loop::check_staged(const ModelKey& key) {
+  const Model* model = catalog()->find_model(key);
+  if (host_memory_limit() == 0 || model == nullptr || model->is_demo() || staged_files_.contains(key)) return;
+  after_commit([this, files = staged_files_.files_of(*catalog(), key)] { ports_.host_memory.check(files); });
 }
 
 void Loop::handle(WorkerIsGone& message) {
@@ -178,22 +212,35 @@ void Loop::handle(ChunkProgressed& message) {
   if (chunk == chunks_.end() || worker == workers_.end()) return;
   OpenJob* open = ledger_.find(chunk->second.job);
   if (open == nullptr) return;
-  const double fraction = message.phase == Phase::sample && message.steps > 0
-                              ? static_cast<double>(message.step) / static_cast<double>(message.steps)
-                              : (message.phase == Phase::decode ? 1.0 : 0.0);
-  const double done = open->job.published + open->pictures_in_flight + fraction;
-  set_progress(*open, {worker->second.gpu, message.index, message.phase, message.step, message.steps,
-                       std::min(1.0, done / static_cast<double>(open->job.requested.count))});
+  RunningChunk& running = chunk->second;
+  running.image_ratio = message.phase == Phase::sample && message.steps > 0
+                            ? static_cast<double>(message.step) / static_cast<double>(message.steps)
+                            : (message.phase == Phase::decode ? 1.0 : 0.0);
+  set_progress(*open, running,
+               {worker->second.gpu, message.index, message.phase, message.step, message.steps, ratio_of(*open)});
+  const bool says_when_it_ends = message.phase == Phase::sample && message.step > 0;
+  if (!says_when_it_ends || (running.stepped_at && now_ - *running.stepped_at < kStepInterval)) return;
+  running.stepped_at = now_;
+  step(scheduler::ChunkProgress{message.chunk, message.index, message.step, message.steps});
 }
 
-void Loop::set_progress(OpenJob& open, JobProgress progress) {
+// Of the whole job, all its chunks together.
+double Loop::ratio_of(const OpenJob& open) const {
+  double done = open.job.published + open.pictures_in_flight;
+  for (const auto& [id, chunk] : chunks_) {
+    if (chunk.job == open.job.id) done += chunk.image_ratio;
+  }
+  return std::min(1.0, done / static_cast<double>(open.job.requested.count));
+}
+
+void Loop::set_progress(OpenJob& open, RunningChunk& chunk, JobProgress progress) {
   JobProgress& last = progress_[open.job.id];
   progress.ratio = std::max(progress.ratio, last.ratio);
-  const bool notable = progress.phase != last.phase || progress.step == progress.steps;
   last = progress;
+  const bool notable = std::exchange(chunk.phase, progress.phase) != progress.phase || progress.step == progress.steps;
   if (!feed_.has_subscribers()) return;
-  if (!notable && open.told_progress_at && now_ - *open.told_progress_at < kProgressInterval) return;
-  open.told_progress_at = now_;
+  if (!notable && chunk.told_at && now_ - *chunk.told_at < kProgressInterval) return;
+  chunk.told_at = now_;
   tell_lossy("job.progress", {{"job_id", open.job.id.value}, {"progress", to_json(progress)}});
 }
 
@@ -231,18 +278,35 @@ void Loop::handle(ImageArrived& message) {
   effective.gpu = worker->second.gpu;
   effective.seconds = message.seconds;
   ++open->pictures_in_flight;
+  chunk->second.image_ratio = 0.0;
   step(scheduler::ImageMade{message.chunk, message.index});
   after_commit([this, request = std::move(request)]() mutable { ports_.media.write_picture(std::move(request)); });
 }
 
 void Loop::handle(ChunkIsOver& message) {
-  if (chunks_.erase(message.chunk) == 0) return;
+  const auto chunk = chunks_.find(message.chunk);
+  if (chunk == chunks_.end()) return;
+  if (chunk->second.expected_seconds && message.outcome == "done") {
+    run_error_.add(seconds_between(chunk->second.started_at, now_), *chunk->second.expected_seconds);
+  }
+  chunks_.erase(chunk);
   auto outcome = scheduler::ChunkOutcome::done;
   if (message.outcome == "cancelled") outcome = scheduler::ChunkOutcome::cancelled;
   if (message.outcome == "failed") outcome = scheduler::ChunkOutcome::failed;
   const bool failed = outcome == scheduler::ChunkOutcome::failed;
   change(FinishChunk{message.chunk, message.outcome, failed ? std::optional(message.failure) : std::nullopt, now_});
   step(scheduler::ChunkEnded{message.chunk, outcome, std::move(message.failure)});
+}
+
+void Loop::handle(ModelIsStaged& message) {
+  staged_files_.arrived(message);
+  step(scheduler::ModelStaged{message.model});
+  tell_policy();
+}
+
+void Loop::handle(ModelIsUnstaged& message) {
+  staged_files_.left(message.model);
+  step(scheduler::ModelUnstaged{message.model});
 }
 
 void Loop::handle(PictureWritten& message) {
@@ -297,6 +361,7 @@ void Loop::handle(GpusSeen& message) {
     std::erase_if(gpus_, same);
   }
   gpus_ = std::move(message.gpus);
+  tell_policy();
   for (const Gpu& gpu : gpus_) {
     if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
   }
@@ -326,7 +391,7 @@ void Loop::handle(CatalogChanged& message) {
     catalog_ = message.catalog;
   }
   for (const Model& model : message.catalog->models) {
-    if (usable(&model)) step(scheduler::ModelKnown{{model.key, engine_of(model), model.memory_bytes}});
+    if (usable(&model)) step(scheduler::ModelKnown{facts_of(model, options_.time_scale)});
   }
   if (before == message.catalog) return;
   Json models = Json::array();

@@ -222,7 +222,9 @@ Result<> Loop::apply(JobId id, const RetryJob&) {
   forget_write_failures(id);
   change(ledger_.reopen(open));
   tell_job("job.updated", open.job);
-  step(scheduler::JobSubmitted{facts_of(open)});
+  scheduler::JobFacts facts = facts_of_job(open);
+  facts.arrived_at = now_;  // it waits anew: what it waited before is over
+  step(scheduler::JobSubmitted{std::move(facts)});
   return {};
 }
 

@@ -104,6 +104,8 @@ Result<Json> build_snapshot(const Context& context) {
   snapshot["settings"] = to_json(context.service.settings());
   snapshot["gpus"] = gpus_json(*live);
   snapshot["telemetry"] = telemetry_json(*live);
+  snapshot["host_memory"] = to_json(live->host_memory);
+  snapshot["scheduler"] = {{"prediction_error", to_json(live->prediction_error)}};
   snapshot["counts"] = counts_json(live->counts);
   snapshot["queue"] = to_json(live->pauses);
   snapshot["jobs"] = std::move(jobs_array);
