@@ -58,7 +58,7 @@ const state = {
   gpus: Array.from({ length: scene === 'empty' ? 1 : 4 }, (_, index) => ({
     uuid: `VIRTUAL-0000000${index}-24GiB`, index, name: 'Virtual GPU 24 GiB', kind: 'virtual', state: 'idle',
     memory_total_bytes: 24 * kGiB, memory_used_bytes: 0.4 * kGiB, memory_free_bytes: 23.6 * kGiB,
-    utilization_ratio: 0, temperature_celsius: 38 + index, power_watts: 55, resident_models: [], job: null,
+    utilization_ratio: 0, temperature_celsius: 38 + index, power_watts: 55, resident_models: [], loading_model: null, job: null,
   })),
 };
 let nextJob = 1;
@@ -84,7 +84,9 @@ function snapshot() {
       version: '0.1.0', instance_id: 'fake', started_at_ms: Date.now(), output_dir: '/srv/output_images',
       multi_gpu_available: state.gpus.length > 1,
     },
-    settings: state.settings, gpus: state.gpus, telemetry: state.telemetry, counts: counts(), queue: state.queue, jobs,
+    settings: state.settings, gpus: state.gpus, telemetry: state.telemetry,
+    host_memory: { limit_bytes: 0, used_bytes: 0, staging: null, staged: [], disk_bytes_per_second: null },
+    scheduler: { prediction_error: { load: null, run: null } }, counts: counts(), queue: state.queue, jobs,
     images: state.images.slice(-60).reverse(), models: state.models, profiles: state.profiles,
     default_model: 'demo-landscape',
   };

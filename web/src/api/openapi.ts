@@ -808,6 +808,8 @@ export interface components {
             temperature_celsius: number | null;
             power_watts: number | null;
             resident_models: string[];
+            /** @description On its way into memory; also while the gpu is busy: loaded beside the run. */
+            loading_model: string | null;
             /** Format: int64 */
             job: number | null;
         };
@@ -816,20 +818,119 @@ export interface components {
             state: "ok" | "unavailable";
             reason: string | null;
         };
+        /** @description Model files kept in host memory, so that loading them need not wait for the disk. */
+        HostMemory: {
+            /**
+             * Format: int64
+             * @description 0: off.
+             */
+            limit_bytes: number;
+            /** Format: int64 */
+            used_bytes: number;
+            /** @description The model that is being read in. */
+            staging: string | null;
+            staged: string[];
+            /** @description As measured. */
+            disk_bytes_per_second: number | null;
+        };
+        SchedulerStatus: {
+            /** @description How far predicted times were off lately: the mean of |ln(measured / predicted)|; null before the first. */
+            prediction_error: {
+                load: number | null;
+                run: number | null;
+            };
+        };
         GpuList: {
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
+            host_memory: components["schemas"]["HostMemory"];
+            scheduler: components["schemas"]["SchedulerStatus"];
         };
         Settings: {
             "multi_gpu.enabled": boolean;
             "multi_gpu.max_gpus": number;
             /** @description UUID used while multi-GPU is off; empty: the one with the most free memory. */
             "multi_gpu.single_gpu": string;
+            /**
+             * @description How jobs are distributed while multi-GPU is on.
+             * @enum {string}
+             */
+            "scheduler.policy": "amp" | "v18" | "fifo";
+            /**
+             * @description Short waits, or the whole queue done soon.
+             * @enum {string}
+             */
+            "scheduler.objective": "latency" | "throughput";
+            /**
+             * @description Whether the next model is loaded while a gpu works.
+             * @enum {string}
+             */
+            "scheduler.load_beside_run": "auto" | "off";
+            /**
+             * Format: int64
+             * @description Gpu memory that a worker takes beside its model; null: 400 MB on NVIDIA, else 0.
+             */
+            worker_overhead_bytes: number | null;
+            /** @description Models that stay once they are loaded. */
+            "models.pinned": string[];
+            /**
+             * Format: int64
+             * @description A model that no job has used for so long is unloaded; 0: never.
+             */
+            "idle_unload.gpu_seconds": number;
+            /**
+             * Format: int64
+             * @description Its files leave host memory after so long; 0: never.
+             */
+            "idle_unload.host_seconds": number;
+            /**
+             * Format: int64
+             * @description Bytes that staged model files may take; 0: no staging; null: half of what was available at the start.
+             */
+            "host_memory.limit": number | null;
         };
         SettingsChange: {
             "multi_gpu.enabled"?: boolean;
             "multi_gpu.max_gpus"?: number;
+            /** @description UUID used while multi-GPU is off; empty: the one with the most free memory. */
             "multi_gpu.single_gpu"?: string;
+            /**
+             * @description How jobs are distributed while multi-GPU is on.
+             * @enum {string}
+             */
+            "scheduler.policy"?: "amp" | "v18" | "fifo";
+            /**
+             * @description Short waits, or the whole queue done soon.
+             * @enum {string}
+             */
+            "scheduler.objective"?: "latency" | "throughput";
+            /**
+             * @description Whether the next model is loaded while a gpu works.
+             * @enum {string}
+             */
+            "scheduler.load_beside_run"?: "auto" | "off";
+            /**
+             * Format: int64
+             * @description Gpu memory that a worker takes beside its model; null: 400 MB on NVIDIA, else 0.
+             */
+            worker_overhead_bytes?: number | null;
+            /** @description Models that stay once they are loaded. */
+            "models.pinned"?: string[];
+            /**
+             * Format: int64
+             * @description A model that no job has used for so long is unloaded; 0: never.
+             */
+            "idle_unload.gpu_seconds"?: number;
+            /**
+             * Format: int64
+             * @description Its files leave host memory after so long; 0: never.
+             */
+            "idle_unload.host_seconds"?: number;
+            /**
+             * Format: int64
+             * @description Bytes that staged model files may take; 0: no staging; null: half of what was available at the start.
+             */
+            "host_memory.limit"?: number | null;
         };
         Upload: {
             /** Format: int64 */
@@ -881,6 +982,8 @@ export interface components {
             settings: components["schemas"]["Settings"];
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
+            host_memory: components["schemas"]["HostMemory"];
+            scheduler: components["schemas"]["SchedulerStatus"];
             counts: components["schemas"]["Counts"];
             queue: components["schemas"]["Queue"];
             /** @description The running jobs (at most 200), the newest waiting ones (at most 500) and the last 50 that ended, newest first. */
@@ -1090,6 +1193,7 @@ export interface components {
             data: {
                 gpus: components["schemas"]["Gpu"][];
                 telemetry?: components["schemas"]["Telemetry"];
+                host_memory?: components["schemas"]["HostMemory"];
             };
         };
         WorkerLoadingEvent: {

@@ -309,10 +309,30 @@ describe('gpus', () => {
 
   it('show how far a model is loaded until the gpu does something else', () => {
     const loading = { type: 'worker.loading', seq: null, at: 0, data: { gpu: 'gpu-0', model: 'm', ratio: 0.5 } } as const;
-    const fleet = after(snapshotMessage({ gpus: [makeGpu(0, { state: 'loading' })] }), loading);
+    const fleet = after(snapshotMessage({ gpus: [makeGpu(0, { state: 'loading', loading_model: 'm' })] }), loading);
     expect(fleet.loading.get('gpu-0')).toBe(0.5);
+    const beside = reduce(fleet, [message('gpu.changed', 1, { gpu: makeGpu(0, { state: 'busy', loading_model: 'm' }) })]);
+    expect(beside.loading.get('gpu-0')).toBe(0.5);
     const done = reduce(fleet, [message('gpu.changed', 1, { gpu: makeGpu(0, { state: 'busy' }) })]);
     expect(done.loading.size).toBe(0);
+  });
+
+  it('forget what a gpu did of a job that goes on elsewhere', () => {
+    const job = makeJob(1, { state: 'running' });
+    const busy = (index: number) => makeGpu(index, { state: 'busy', job: 1 });
+    const progress = (gpu: string, image_index: number) =>
+      message('job.progress', null, {
+        job_id: 1,
+        progress: { gpu, image_index, phase: 'sample', step: 3, steps: 20, ratio: 0.1 },
+      });
+    const both = after(
+      snapshotMessage({ jobs: [job], gpus: [busy(0), busy(1)] }),
+      progress('gpu-0', 0),
+      progress('gpu-1', 4),
+    );
+    expect([...both.live.keys()]).toEqual(['gpu-0', 'gpu-1']);
+    const one = reduce(both, [message('gpu.sample', null, { gpus: [makeGpu(0), busy(1)] })]);
+    expect([...one.live.keys()]).toEqual(['gpu-1']);
   });
 });
 

@@ -63,12 +63,26 @@ export interface Fleet {
 
 export const kNoCounts: Counts = { queued: 0, held: 0, running: 0, done: 0, failed: 0, cancelled: 0 };
 
+export const kDefaultSettings: Settings = {
+  'multi_gpu.enabled': false,
+  'multi_gpu.max_gpus': 4,
+  'multi_gpu.single_gpu': '',
+  'scheduler.policy': 'amp',
+  'scheduler.objective': 'latency',
+  'scheduler.load_beside_run': 'auto',
+  worker_overhead_bytes: null,
+  'models.pinned': [],
+  'idle_unload.gpu_seconds': 0,
+  'idle_unload.host_seconds': 0,
+  'host_memory.limit': null,
+};
+
 export const kEmptyFleet: Fleet = {
   seq: null,
   stale: false,
   pending: [],
   server: null,
-  settings: { 'multi_gpu.enabled': false, 'multi_gpu.max_gpus': 4, 'multi_gpu.single_gpu': '' },
+  settings: kDefaultSettings,
   gpus: [],
   telemetry: { state: 'ok', reason: null },
   counts: kNoCounts,
@@ -318,10 +332,15 @@ interface GpuNews {
 
 function hearGpus(draft: Draft, { gpu, gpus: list, telemetry, partial = !list }: GpuNews): void {
   const gpus = new Map(partial ? draft.fleet.gpus.map((known) => [known.uuid, known]) : []);
-  for (const heard of list ?? (gpu ? [gpu] : [])) gpus.set(heard.uuid, heard);
+  for (const heard of list ?? (gpu ? [gpu] : [])) {
+    gpus.set(heard.uuid, heard);
+    // Its part of a job is over or lost while the job goes on elsewhere.
+    const live = draft.fleet.live.get(heard.uuid);
+    if (live && live.job_id !== heard.job) draft.map('live').delete(heard.uuid);
+  }
   draft.set('gpus', byIndex([...gpus.values()]));
   for (const uuid of draft.fleet.loading.keys()) {
-    if (gpus.get(uuid)?.state !== 'loading') draft.map('loading').delete(uuid);
+    if (!gpus.get(uuid)?.loading_model) draft.map('loading').delete(uuid);
   }
   if (telemetry) draft.set('telemetry', telemetry);
 }

@@ -1,6 +1,6 @@
 // Small valid values for tests; each takes what the test is about.
 import type { Gpu, Image, Job, JobState, Message, Model, Profile, Snapshot } from '../api/types';
-import { kNoCounts } from './fleet';
+import { kDefaultSettings, kNoCounts } from './fleet';
 
 export function makeJob(id: number, change: Partial<Job> = {}): Job {
   const state: JobState = change.state ?? 'queued';
@@ -80,6 +80,7 @@ export function makeGpu(index: number, change: Partial<Gpu> = {}): Gpu {
     temperature_celsius: null,
     power_watts: null,
     resident_models: [],
+    loading_model: null,
     job: null,
     ...change,
   };
@@ -111,9 +112,11 @@ export function makeSnapshot(change: Partial<Snapshot> = {}): Snapshot {
   return {
     seq: 0,
     server: { version: '1', instance_id: 'test', started_at_ms: 0, output_dir: '/out', multi_gpu_available: true },
-    settings: { 'multi_gpu.enabled': false, 'multi_gpu.max_gpus': 4, 'multi_gpu.single_gpu': '' },
+    settings: kDefaultSettings,
     gpus: [makeGpu(0), makeGpu(1)],
     telemetry: { state: 'ok', reason: null },
+    host_memory: { limit_bytes: 0, used_bytes: 0, staging: null, staged: [], disk_bytes_per_second: null },
+    scheduler: { prediction_error: { load: null, run: null } },
     counts: { ...kNoCounts },
     queue: { paused_all: false, paused_owners: [] },
     jobs: [],

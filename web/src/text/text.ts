@@ -110,6 +110,7 @@ export const text = {
     nothing_resident: 'no model in memory',
     nothing: 'Ready for work',
     loading: 'Loading a model',
+    loading_beside: (model: string) => `loading ${model}`,
     not_selected: 'Not used: multi-GPU is off or the limit is reached',
     draining: 'Finishes its work, then rests',
     offline: 'Not answering; its jobs go to the others',
