@@ -470,8 +470,22 @@ Choice Amp::copy_behind_choice(int model, int g, const BoardJob& first, double l
   return {Choice::Kind::load_behind, g, model, first.id, index};
 }
 
+// Gpus of overdue jobs whose model is nowhere that they may run. These begin no load for others beside their runs: one
+// of them must be free to load it when its run ends, or load after load would keep the job waiting.
+GpuMask Amp::kept_for_overdue() const {
+  GpuMask kept = 0;
+  for (const int model : board_.wanted) {
+    if (!board_.model(model).overdue) continue;
+    for (const BoardJob& job : board_.model(model).window) {
+      if (!(job.gpus & holders(model)) && guard(job) <= board_.now) kept |= job.gpus;
+    }
+  }
+  return kept;
+}
+
 Choice Amp::next_behind() const {
   if (board_.tuning.load_behind == Part::off || !board_.load_beside_run || board_.wanted.empty()) return {};
+  const GpuMask kept = kept_for_overdue();
   Choice best;
   Choice copy;
   for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
@@ -479,6 +493,7 @@ Choice Amp::next_behind() const {
     if (!gpu.usable || gpu.running < 0 || gpu.loading >= 0) continue;
     const double warm = best_warm_of(g);
     for (const int model : candidates_) {
+      if ((kept & bit(g)) && !board_.model(model).overdue) continue;
       const Choice choice = load_behind_choice(model, g, warm);
       if (choice.kind == Choice::Kind::none) continue;
       Choice& found = (holders(model) & first_for(model, g)->gpus) != 0 ? copy : best;
