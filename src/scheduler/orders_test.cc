@@ -1,6 +1,8 @@
 // Moves, priorities, pins and pauses: what changes, what is told, and who may start before whom.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 #include "scheduler/queue.h"
 #include "scheduler/test_rig.h"
@@ -150,6 +152,35 @@ TEST(JobMoved, IsTheSameAfterARestart) {
   EXPECT_THAT(rig.scheduler.durable_digest(), HasSubstr("job 4 state=queued priority=normal rank=-1"));
 }
 
+// Without the rule, the gpu that holds the other job's model would run that one while the moved job's model loads.
+class MovedJob : public ::testing::TestWithParam<Algorithm> {};
+
+TEST_P(MovedJob, StartsNoLaterThanTheOneItWasMovedBeforeAlsoWhenItsModelHasToLoad) {
+  Rig rig({.multi_gpu = true, .max_gpus = 2, .single_gpu = "", .resident_limit = 2, .algorithm = GetParam()});
+  rig.gpu(0);
+  rig.gpu(1);
+  rig.model("a");
+  rig.model("b");
+  rig.submit_pinned(1, "b", "gpu-0");
+  rig.ready(1);
+  rig.submit_pinned(2, "b", "gpu-1");
+  rig.ready(2);
+  rig.submit(3, "b");
+  rig.submit(4, "a");
+  move_before(rig, 4, 3);
+  Rig::Lines told;
+  const auto note = [&told](const Rig::Lines& lines) { told.insert(told.end(), lines.begin(), lines.end()); };
+  note(rig.ended(1, ChunkOutcome::failed, "bad_request"));
+  note(rig.ended(2, ChunkOutcome::failed, "bad_request"));
+  for (int worker = 3; worker <= 6; ++worker) note(rig.ready(worker));
+  const auto moved = std::find(told.begin(), told.end(), "SetJobState 4 running");
+  const auto other = std::find(told.begin(), told.end(), "SetJobState 3 running");
+  ASSERT_NE(moved, told.end());
+  EXPECT_LT(moved, other);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, MovedJob, ::testing::Values(Algorithm::amp, Algorithm::v18, Algorithm::fifo));
+
 // --- priorities and pins --------------------------------------------------------------------------------------
 
 TEST(JobReprioritised, GoesByAgeAmongItsNewEquals) {
@@ -234,6 +265,18 @@ TEST(QueuePaused, OfOneOwnerOutlastsThePauseOfEverybody) {
   rig.give(QueuePaused{});
   EXPECT_THAT(rig.give(QueueResumed{}), ElementsAre("SetJobState 3 queued"));
   EXPECT_THAT(rig.give(QueueResumed{"ada"}), ElementsAre("SetJobState 2 queued"));
+}
+
+TEST(QueuePaused, KeepsARunningJobFromStartingWhatItHasLeftUntilResumed) {
+  Rig rig = busy_rig(0);
+  rig.submit(2, "a", {0, 1});
+  rig.ended(1, ChunkOutcome::failed, "bad_request");
+  rig.made(2, 0);
+  rig.made(2, 1);
+  rig.ended(2);
+  rig.give(QueuePaused{});
+  EXPECT_THAT(rig.give(ImageRejected{JobId{2}, 1}), ElementsAre("SetJobState 2 held paused"));
+  EXPECT_THAT(rig.give(QueueResumed{}), Contains("StartChunk 3 worker 1 job 2 [1]"));
 }
 
 TEST(QueuePaused, StopsALoadThatNobodyWaitsForAnyMore) {
