@@ -18,8 +18,8 @@ class Ledger {
       : memory_bytes_(board.gpu(gpu_index).memory_bytes), most_residents_(board.most_residents) {
     const BoardGpu& gpu = board.gpu(gpu_index);
     const BoardModel& facts = board.model(model);
-    add({model, facts.weights_bytes, facts.workspace_bytes});
-    if (gpu.loading >= 0) add({gpu.loading, gpu.loading_weights_bytes, gpu.loading_workspace_bytes});
+    add({model, facts.weights_bytes, facts.workspace_bytes, 0});
+    if (gpu.loading >= 0) add({gpu.loading, gpu.loading_weights_bytes, gpu.loading_workspace_bytes, 0});
     for (const Resident& resident : gpu.residents) add(resident);
   }
   bool fits() const { return bytes_ + workspace() <= memory_bytes_ && present_.size() <= most_residents_; }
@@ -97,7 +97,9 @@ double Board::load_seconds(int index, int gpu_index) const {
 
 double Board::run_seconds(const BoardJob& job, int gpu_index) const {
   const BoardGpu& g = gpu(gpu_index);
-  const double patch = job.loras != g.loras ? model(job.model).lora_seconds : 0.0;
+  const Resident* worker = g.resident(job.model);
+  const int loras = worker != nullptr ? worker->loras : 0;
+  const double patch = job.loras != loras ? model(job.model).lora_seconds : 0.0;
   return job.seconds[static_cast<std::size_t>(g.type)] + patch;
 }
 
@@ -201,7 +203,9 @@ void Board::apply(const Choice& choice) {
     g.running = choice.model;
     g.running_owner = job->owner;
     g.run_end = now + seconds;
-    g.loras = job->loras;
+    for (Resident& resident : g.residents) {
+      if (resident.model == choice.model) resident.loras = job->loras;
+    }
     g.tenure += seconds;
     m.queued -= 1;
     m.queued_seconds -= *std::min_element(job->seconds.begin(), job->seconds.end());
@@ -246,7 +250,7 @@ bool Board::advance() {
     if (g.loading >= 0 && g.load_end <= now) {
       if (g.load_reads_disk) --disk_readers;
       model(g.loading).in_host = true;
-      g.residents.push_back({g.loading, g.loading_weights_bytes, g.loading_workspace_bytes});
+      g.residents.push_back({g.loading, g.loading_weights_bytes, g.loading_workspace_bytes, 0});
       if (g.load_blocks) g.tenure = 0.0;
       g.loading = -1;
       g.load_blocks = g.load_excludes_runs = g.load_reads_disk = false;

@@ -65,6 +65,7 @@ struct Resident {
   int model = 0;
   double weights_bytes = 0.0;
   double workspace_bytes = 0.0;
+  int loras = 0;  // of its last run; a fresh worker has none
 };
 
 struct BoardGpu {
@@ -82,19 +83,19 @@ struct BoardGpu {
   bool load_blocks = false;         // the load began with nothing running beside it
   bool load_reads_disk = false;     // one of the disk_readers
   bool usable = true;               // may be given work
-  int loras = 0;                    // of the last run
   double tenure = 0.0;              // seconds run since the last blocking load
   double paid = 0.0;                // that load's seconds
   std::vector<int> refused;         // models whose worker died here lately
 
   // Whether it may begin to run: also beside a load that began with nothing running, where the engine can.
   bool idle() const { return usable && running < 0 && !(loading >= 0 && load_excludes_runs); }
-  bool holds(int model) const {
-    for (const Resident& resident : residents) {
-      if (resident.model == model) return true;
+  const Resident* resident(int model) const {
+    for (const Resident& candidate : residents) {
+      if (candidate.model == model) return &candidate;
     }
-    return false;
+    return nullptr;
   }
+  bool holds(int model) const { return resident(model) != nullptr; }
 };
 
 struct BoardOwner {
@@ -146,7 +147,7 @@ struct Board {
 
   const BoardJob* find(int model, JobId job) const;        // in its window
   double load_seconds(int model, int gpu) const;           // started now
-  double run_seconds(const BoardJob& job, int gpu) const;  // on a warm worker, LoRAs included
+  double run_seconds(const BoardJob& job, int gpu) const;  // loaded, the change of its worker's LoRA set included
   double rate(int model) const;                            // now
   GpuMask holders(int model) const;                        // resident or loading
   GpuMask idle_gpus() const;

@@ -45,18 +45,34 @@ TEST(LoadSeconds, JoinTheReadingOfTheSameFile) {
   EXPECT_DOUBLE_EQ(s.board.load_seconds(a, g), 10.0) << "but not less than the copy to the gpu";
 }
 
-TEST(RunSeconds, CountTheChangeOfTheLoraSet) {
+TEST(RunSeconds, CountTheChangeOfTheWorkersLoraSet) {
+  Situation s;
+  const int g = s.gpu();
+  const int a = s.model();
+  const int b = s.model();
+  s.waits(1, a, {.loras = 1});
+  s.waits(2, a, {.loras = 0});
+  s.waits(3, b, {.loras = 0});
+  s.holds(g, a);
+  s.holds(g, b);
+  const BoardJob with = s.board.model(a).window[0];
+  const BoardJob without = s.board.model(a).window[1];
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(with, g), 13.0);
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(without, g), 10.0);
+  s.board.apply(run(g, a, 1));
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(with, g), 10.0);
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(without, g), 13.0) << "taking the set away again costs as much";
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(s.board.model(b).window[0], g), 10.0) << "another worker has its own";
+}
+
+TEST(RunSeconds, OnAWorkerThatIsNotLoadedYetCountTheSetThatItWillNeed) {
   Situation s;
   const int g = s.gpu();
   const int a = s.model();
   s.waits(1, a, {.loras = 1});
   s.waits(2, a, {.loras = 0});
-  s.holds(g, a);
-  const std::vector<BoardJob>& jobs = s.board.model(a).window;
-  EXPECT_DOUBLE_EQ(s.board.run_seconds(jobs[0], g), 13.0);
-  EXPECT_DOUBLE_EQ(s.board.run_seconds(jobs[1], g), 10.0);
-  s.board.apply(run(g, a, 1));
-  EXPECT_DOUBLE_EQ(s.board.run_seconds(jobs[0], g), 13.0) << "taking the set away again costs as much";
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(s.board.model(a).window[0], g), 13.0);
+  EXPECT_DOUBLE_EQ(s.board.run_seconds(s.board.model(a).window[1], g), 10.0);
 }
 
 TEST(RunSeconds, AreThoseOfTheGpusType) {

@@ -31,7 +31,7 @@ auto Explainer::when_free(int gpu, Ask ask) const {
   const BoardGpu busy = g;
   g.running = -1;
   if (g.loading >= 0) {
-    g.residents.push_back({g.loading, g.loading_weights_bytes, g.loading_workspace_bytes});
+    g.residents.push_back({g.loading, g.loading_weights_bytes, g.loading_workspace_bytes, 0});
     g.loading = -1;
   }
   auto answer = ask();

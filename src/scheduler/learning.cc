@@ -1,5 +1,6 @@
 // What durations teach the cost model, and what progress says of the one under way.
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/state.h"
 
@@ -31,9 +32,14 @@ void Scheduler::State::expect_run(Worker& worker, OpenJob& job, int images) {
   const Slot& slot = gpus.at(worker.gpu);
   const auto type = static_cast<std::size_t>(gpu_type(slot.gpu.name));
   const CostPrior& prior = CostModel::prior_for(model->second, slot.gpu.name);
-  worker.prior_seconds = CostModel::prior_run_seconds(prior.run, job.shape, images);
-  const double expected = worker.prior_seconds * static_cast<double>(pace_of(job).ratio[type]);
+  const double seconds = CostModel::prior_run_seconds(prior.run, job.shape, images);
+  const double expected = seconds * static_cast<double>(pace_of(job).ratio[type]);
   worker.expected_seconds = std::min(kMostSeconds, expected);
+  if (std::exchange(worker.loras, job.estimate.loras) == job.estimate.loras) {
+    worker.prior_seconds = seconds;
+  } else {  // the time it takes is not that of the run alone
+    worker.expected_seconds += std::clamp(prior.load.lora_seconds, 0.0, kMostSeconds);
+  }
   worker.expected_end = now + Duration{static_cast<std::int64_t>(worker.expected_seconds * 1e6)};
 }
 

@@ -252,7 +252,6 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
   gpu.residents.clear();
   gpu.running = gpu.loading = gpu.running_owner = -1;
   gpu.load_reads_disk = false;
-  gpu.loras = slot.loras;
   gpu.tenure = slot.tenure_seconds;
   gpu.paid = slot.paid_seconds;
   gpu.refused.clear();
@@ -270,7 +269,8 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
       gpu.loading_workspace_bytes = static_cast<double>(worker.workspace_bytes);
       continue;
     }
-    gpu.residents.push_back({model, static_cast<double>(worker.bytes), static_cast<double>(worker.workspace_bytes)});
+    gpu.residents.push_back(
+        {model, static_cast<double>(worker.bytes), static_cast<double>(worker.workspace_bytes), worker.loras});
     if (worker.phase != WorkerPhase::running) continue;
     gpu.running = model;
     gpu.run_end = to_seconds(worker.expected_end);
@@ -361,7 +361,6 @@ void Scheduler::State::carry_out(const Choice& choice) {
     return WorkerId{};
   };
   if (choice.kind == Choice::Kind::run) {
-    slot.loras = job.estimate.loras;
     return start_chunk(job, worker_of(choice.model), images_to_start(job, choice));
   }
   const double seconds = planning.board.load_seconds(choice.model, choice.gpu);

@@ -110,6 +110,7 @@ struct Worker {
   enum class Blocks { no, yes } blocks = Blocks::yes;  // whether its load keeps the gpu from running
   enum class Told { no, yes } told = Told::no;         // whether the run's own progress says when it ends
   std::optional<ChunkId> chunk;                        // while running
+  int loras = 0;                                       // the set of its last chunk
   std::uint64_t last_used = 0;                         // counts uses of all workers
   Instant idle_since;                                  // while ready
   int chunks_run = 0;
@@ -130,7 +131,6 @@ struct Slot {
   std::optional<WorkerId> loading;
   double tenure_seconds = 0.0;  // run since the last load that blocked it
   double paid_seconds = 0.0;    // that load
-  int loras = 0;                // of the last chunk
 
   bool busy() const { return running || loading; }
 };
