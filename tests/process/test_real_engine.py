@@ -2,7 +2,7 @@
 import pytest
 from PIL import Image
 
-from harness import Server, run_program
+from harness import Server, run_program, wait_until
 
 pytestmark = pytest.mark.real_engine
 
@@ -44,6 +44,18 @@ def test_a_picture_comes_out_of_the_real_engine(cpu_server):
         assert picture.size == (64, 64)
         assert len(set(picture.convert("L").tobytes())) > 16, "it is a picture, not a plain area"
         assert "Steps: 2" in picture.text["parameters"]
+
+
+def test_the_files_that_its_worker_has_read_count_as_kept_in_host_memory(cpu_server, tiny_checkpoint):
+    job = submit(cpu_server, seed=1)
+    assert cpu_server.wait_for_jobs([job["id"]])[job["id"]]["state"] == "done"
+    kept = wait_until(lambda: [memory for memory in [cpu_server.get("/gpus")["host_memory"]] if memory["staged"]], 5,
+                      "the files to be looked for")[0]
+    assert kept["staged"] == ["tiny"] and kept["staging"] is None
+    assert kept["used_bytes"] == sum(path.stat().st_size for path in tiny_checkpoint.values())
+    assert cpu_server.settings(host_memory__limit=0)["host_memory.limit"] == 0
+    assert cpu_server.get("/gpus")["host_memory"] == {**kept, "limit_bytes": 0, "used_bytes": 0, "staged": []}
+    cpu_server.settings(host_memory__limit=None)
 
 
 def test_the_real_model_is_the_default_once_installed(cpu_server):
