@@ -40,8 +40,8 @@ Trace trace_of(std::vector<std::string> gpus, std::vector<TraceModel> models, st
 
 Bounds slow_bounds(const Trace& trace) { return bounds_of(trace, Regime::slow, Capabilities::ideal); }
 
-// Loads on a 4090, slow: SDXL 2.5 + 6.9 / 2.2 = 5.6364 s from host memory and 2.5 + 6.9 = 9.4 s from the disk;
-// FLUX8 4 + 17 / 2.2 = 11.7273 s and 21 s.
+// Loads on a 4090, slow regime: an SDXL takes 5.6364 s from host memory (2.5 + 6.9 / 2.2) and 9.4 s from the disk, a
+// FLUX8 11.7273 s (4 + 17 / 2.2) and 21 s
 TEST(Bounds, OneGpuDoesAllWorkAndTheFirstLoadsOneAfterTheOther) {
   const Bounds bounds = slow_bounds(trace_of({"4090-24"}, {flux(), sdxl()}, {job(0, 0), job(0, 0), job(0, 1)}));
   EXPECT_NEAR(bounds.makespan_s, 12.8 + 12.8 + 3.05 + 11.7273 + 5.6364, 1e-3);

@@ -13,6 +13,8 @@
 namespace pixelfleet::simulator {
 namespace {
 
+using StopWatch = std::chrono::steady_clock;  // of the forecast itself: real time, not the world's
+
 constexpr Duration kBetween = std::chrono::seconds{1};
 constexpr std::size_t kMostJobs = 500;
 
@@ -25,9 +27,9 @@ class Judge final : public Onlooker {
   void decided(scheduler::Scheduler& scheduler, Instant at) override {
     if (looked_at_ && at - *looked_at_ < kBetween) return;
     looked_at_ = at;
-    const auto begun = std::chrono::steady_clock::now();
+    const auto begun = StopWatch::now();
     const auto intervals = forecast_.look(scheduler.excerpt(kMostJobs), at);
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
+    const std::chrono::duration<double, std::milli> took = StopWatch::now() - begun;
     if (intervals.empty()) return;
     ++looks_;
     took_ms_ += took.count();
