@@ -14,14 +14,6 @@ namespace pixelfleet::sim {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): the words of events.h, as the scheduler reads them
 
-namespace {
-
-bool derived(HeldReason reason) {
-  return reason == HeldReason::paused || reason == HeldReason::no_gpu || reason == HeldReason::model_disabled;
-}
-
-}  // namespace
-
 void Auditor::apply(const Action& action) {
   std::visit([this](const auto& a) { check(a); }, action);
 }
