@@ -86,6 +86,11 @@ void Auditor::check_switch(const StartWorker& a) {
 
 void Auditor::note_stop(const Process& process) {
   if (changes_machine(*event_) || policy_.resident_limit == 0) return;
+  // It goes for itself where it does not fit any more: the gpu became smaller, or the limit lower, while it ran.
+  const auto residents = std::count_if(processes_.begin(), processes_.end(),
+                                       [&](const auto& entry) { return entry.second.gpu == process.gpu; });
+  const bool over_limit = policy_.resident_limit > 0 && residents > policy_.resident_limit;
+  if (over_limit || bytes_on(process.gpu) > gpus_.at(process.gpu).memory_total_bytes) return;
   if (process.phase == Process::Phase::ready && process.facts == Process::Facts::current) {
     evicted_[process.gpu].insert(process.model);
   }

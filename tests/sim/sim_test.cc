@@ -18,7 +18,7 @@ namespace {
 
 using namespace scheduler;  // NOLINT(google-build-using-namespace): the words of events.h
 
-constexpr std::uint64_t kDefaultSeeds = 600;  // seed 689 shows a pinned model evicted: open
+constexpr std::uint64_t kDefaultSeeds = 1000;
 
 std::optional<std::uint64_t> number_from_environment(const char* variable) {
   const char* text = std::getenv(variable);
