@@ -1,6 +1,6 @@
 // Thousands of random histories, each audited step by step; and planted bugs, each of which the auditor must find.
 //
-//   PIXELFLEET_SIM_SEEDS=20000   how many histories (from seed 1)
+//   PIXELFLEET_SIM_SEEDS=20000   how many histories (PIXELFLEET_SIM_FROM: from this seed instead of 1)
 //   PIXELFLEET_SIM_SEED=4711     this one only, with its trace
 #include <gmock/gmock.h>
 
@@ -49,8 +49,9 @@ TEST(Simulation, EveryHistoryKeepsEveryPromise) {
     return;
   }
   const std::uint64_t seeds = number_from_environment("PIXELFLEET_SIM_SEEDS").value_or(kDefaultSeeds);
+  const std::uint64_t from = number_from_environment("PIXELFLEET_SIM_FROM").value_or(1);
   Outcome sum;
-  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+  for (std::uint64_t seed = from; seed < from + seeds; ++seed) {
     const Options options{.seed = seed};
     const Outcome outcome = run_history(options);
     ASSERT_FALSE(outcome.violation) << explain(options, *outcome.violation);
@@ -94,6 +95,16 @@ std::string found_within(int histories, Options options) {
   return found;
 }
 
+// The first one.
+std::string first_found_within(int histories, Options options) {
+  for (int i = 1; i <= histories; ++i) {
+    options.seed = static_cast<std::uint64_t>(i);
+    const Outcome outcome = run_history(options);
+    if (outcome.violation) return *outcome.violation;
+  }
+  return "nothing";
+}
+
 template <class A>
 void drop(std::vector<Action>& actions) {
   std::erase_if(actions, [](const Action& action) { return std::holds_alternative<A>(action); });
@@ -103,7 +114,7 @@ using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-constexpr int kEnough = 200;
+constexpr int kEnough = 80;
 
 TEST(PlantedBug, AChunkIsNotAbandonedWhenItsWorkerDies) {
   Options options;
@@ -194,7 +205,8 @@ TEST(PlantedBug, ARestartForgetsCancels) {
   options.distort_event = [](Event& event) {
     if (auto* job = std::get_if<JobSubmitted>(&event)) job->job.cancel_requested = false;
   };
-  EXPECT_THAT(found_within(5 * kEnough, options), AnyOf(HasSubstr("differs from"), HasSubstr("waits though it was")));
+  EXPECT_THAT(first_found_within(20 * kEnough, options),
+              AnyOf(HasSubstr("differs from"), HasSubstr("waits though it was")));
 }
 
 TEST(PlantedBug, AnIdleGpuIsOverlooked) {
