@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kGB = 1e9;
 constexpr double kLoraPatchSeconds = 3.0;
+constexpr std::string_view kDescribedGpu = "described gpu";
 
 struct GpuType {
   std::string_view type;
@@ -126,7 +127,7 @@ Result<Machine> Machine::make(const MachineSpec& spec, const std::vector<TraceMo
   for (const TraceModel& model : models) {
     const auto family = family_of(model.family);
     if (!family) return fail(family.error());
-    ModelRow row{model.bytes, (*family)->workspace_bytes, (*family)->scheduler_name, {}};
+    ModelRow row{model.bytes, model.bytes, (*family)->workspace_bytes, (*family)->scheduler_name, {}};
     for (const GpuType* type : types) {
       scheduler::CostPrior cost = prior_of(**family, *type);
       cost.load = load_of(cost.load, **family, *type, regime, mean_bytes(models));
@@ -138,12 +139,29 @@ Result<Machine> Machine::make(const MachineSpec& spec, const std::vector<TraceMo
   return machine;
 }
 
+Machine::Machine(const MachineDescription& description)
+    : host_bytes_(description.host_bytes),
+      disk_bytes_per_second_(description.disk_bytes_per_second),
+      beside_run_(description.beside_run) {
+  for (const double bytes : description.gpus) gpus_.push_back({kDescribedGpu, bytes});
+  for (const DescribedModel& model : description.models) {
+    ModelRow row;
+    row.bytes = static_cast<double>(model.told.memory_bytes - model.told.workspace_bytes);
+    row.file_bytes = static_cast<double>(model.told.file_bytes);
+    row.workspace_bytes = static_cast<double>(model.told.workspace_bytes);
+    row.costs.assign(gpus_.size(), model.costs);
+    row.told = model.told;
+    models_.push_back(std::move(row));
+  }
+}
+
 int Machine::gpu_count() const { return static_cast<int>(gpus_.size()); }
 double Machine::memory_bytes(int gpu) const { return gpus_[static_cast<std::size_t>(gpu)].memory_bytes; }
 std::string_view Machine::gpu_type(int gpu) const { return gpus_[static_cast<std::size_t>(gpu)].type; }
 double Machine::worker_overhead_bytes() const { return overhead_bytes_; }
 double Machine::workspace_bytes(int model) const { return row(model).workspace_bytes; }
 double Machine::weight_bytes(int model) const { return row(model).bytes; }
+double Machine::file_bytes(int model) const { return row(model).file_bytes; }
 
 bool Machine::fits(int model, int gpu) const {
   return row(model).bytes + row(model).workspace_bytes + overhead_bytes_ <= memory_bytes(gpu);
@@ -160,7 +178,7 @@ double Machine::run_seconds(const TraceJob& job, int gpu, int images) const {
 
 double Machine::read_seconds(int model, int other_readers) const {
   const double readers = disk_ == Disk::shared_by_readers ? other_readers + 1 : 1;
-  return row(model).bytes * readers / disk_bytes_per_second_;
+  return row(model).file_bytes * readers / disk_bytes_per_second_;
 }
 
 double Machine::load_from_host_seconds(int model, int gpu) const {
@@ -173,7 +191,7 @@ double Machine::load_from_disk_seconds(int model, int gpu, int other_readers) co
 
 double Machine::load_joining_staging_seconds(int model, int gpu, double remaining_s) const {
   const scheduler::LoadPrior& load = cost(model, gpu).load;
-  return load.start_seconds + std::max(row(model).bytes / load.to_gpu_bytes_per_second, remaining_s);
+  return load.start_seconds + std::max(row(model).file_bytes / load.to_gpu_bytes_per_second, remaining_s);
 }
 
 double Machine::stage_seconds(int model, int other_readers) const { return read_seconds(model, other_readers); }
@@ -182,6 +200,7 @@ double Machine::lora_patch_seconds(int) const { return kLoraPatchSeconds; }
 
 scheduler::ModelFacts Machine::facts(int model) const {
   const ModelRow& of = row(model);
+  if (of.told) return *of.told;
   scheduler::ModelFacts facts;
   facts.key = format("model-{:04}", model);
   facts.memory_bytes = std::llround(of.bytes + of.workspace_bytes);

@@ -6,8 +6,11 @@
 //   run    overhead (0.5 + 0.5 n) + steps step (pixels / reference)^exponent (shared + (1 - shared) n)
 //   load   start + bytes / to_gpu from host memory; start + max(bytes / to_gpu, bytes / disk (readers + 1)) from disk
 //   memory weights and overhead of all residents, and the largest workspace among them
+//
+// A machine that is described instead has its own costs: those of a real server, to compare with.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -18,17 +21,33 @@
 
 namespace pixelfleet::simulator {
 
+inline constexpr double kBesideRun = 1.15;  // a load beside a run takes so many times as long, on a tabulated machine
+
+struct DescribedModel {
+  scheduler::ModelFacts told;  // to production; of the memory, its account is the true one
+  scheduler::CostPrior costs;  // what loads and runs really take, on every gpu
+};
+struct MachineDescription {
+  std::vector<double> gpus;  // usable bytes of each
+  std::vector<DescribedModel> models;
+  double host_bytes = 0.0;
+  double disk_bytes_per_second = 1e9;
+  double beside_run = 1.0;
+};
+
 class Machine {
  public:
   // Fails on unknown gpu types or families, naming what is known.
   static Result<Machine> make(const MachineSpec& spec, const std::vector<TraceModel>& models, Regime regime,
                               Capabilities capabilities);
+  explicit Machine(const MachineDescription& description);
 
   int gpu_count() const;
   double memory_bytes(int gpu) const;       // usable by workers
   double worker_overhead_bytes() const;     // per resident model
   double workspace_bytes(int model) const;  // in use only while it runs
   double weight_bytes(int model) const;
+  double file_bytes(int model) const;   // to be read from the disk; 0: there is no file, a load never waits for one
   bool fits(int model, int gpu) const;  // alone
   double run_seconds(const TraceJob& job, int gpu) const;
   double run_seconds(const TraceJob& job, int gpu, int images) const;  // of a chunk of it
@@ -45,17 +64,22 @@ class Machine {
   std::string_view gpu_type(int gpu) const;
   double host_memory_bytes() const { return host_bytes_; }
   double disk_bytes_per_second() const { return disk_bytes_per_second_; }  // of one reader alone
+  double beside_run() const { return beside_run_; }
 
  private:
+  Machine() = default;
+
   struct GpuRow {
     std::string_view type;
     double memory_bytes = 0.0;
   };
   struct ModelRow {
     double bytes = 0.0;
+    double file_bytes = 0.0;
     double workspace_bytes = 0.0;
-    std::string_view family;                  // the scheduler's name of it
-    std::vector<scheduler::CostPrior> costs;  // of each gpu, in their order
+    std::string_view family;                         // the scheduler's name of it
+    std::vector<scheduler::CostPrior> costs;         // of each gpu, in their order
+    std::optional<scheduler::ModelFacts> told = {};  // absent: the costs
   };
   const ModelRow& row(int model) const { return models_[static_cast<std::size_t>(model)]; }
   const scheduler::CostPrior& cost(int model, int gpu) const { return row(model).costs[static_cast<std::size_t>(gpu)]; }
@@ -67,6 +91,7 @@ class Machine {
   double disk_bytes_per_second_ = 1e9;
   enum class Disk { shared_by_readers, same_for_each } disk_ = Disk::shared_by_readers;
   double overhead_bytes_ = 0.0;
+  double beside_run_ = kBesideRun;
 };
 
 }  // namespace pixelfleet::simulator

@@ -10,9 +10,6 @@
 namespace pixelfleet::simulator {
 namespace {
 
-constexpr double kRunSigma = 0.12;
-constexpr double kLoadSigma = 0.15;
-
 enum class Stream : std::uint64_t { runs = 1, loads, stagings, memory };
 
 // Independent of its neighbours: SplitMix64 scrambles each step.
@@ -52,9 +49,9 @@ struct Range {
 };
 Range range_of(Tier tier) { return tier == Tier::cached ? Range{0.0, kCachedPart} : Range{kCachedPart, 1.0}; }
 
-double load_factor(Rng rng, Regime regime, Tier tier) {
+double load_factor(Rng rng, Regime regime, double sigma, Tier tier) {
   if (regime == Regime::remote) return remote_load_seconds(tier, rng.unit()) / remote_load_mean_seconds(tier);
-  return log_normal(rng, kLoadSigma);
+  return log_normal(rng, sigma);
 }
 
 }  // namespace
@@ -83,14 +80,15 @@ double remote_load_seconds(Tier tier, double quantile) {
   return kRemoteLoads.back().seconds;
 }
 
-double Noise::run(int job) const { return log_normal(rng_of(seed_, Stream::runs, job, 0), kRunSigma); }
+double Noise::run(int job) const { return log_normal(rng_of(seed_, Stream::runs, job, 0), spread_.run_sigma); }
 
 double Noise::load(int model, int earlier_loads, Tier tier) const {
-  return load_factor(rng_of(seed_, Stream::loads, model, earlier_loads), regime_, tier);
+  return load_factor(rng_of(seed_, Stream::loads, model, earlier_loads), regime_, spread_.load_sigma, tier);
 }
 
 double Noise::stage(int model, int earlier_stagings) const {
-  return load_factor(rng_of(seed_, Stream::stagings, model, earlier_stagings), regime_, Tier::remote);
+  return load_factor(rng_of(seed_, Stream::stagings, model, earlier_stagings), regime_, spread_.load_sigma,
+                     Tier::remote);
 }
 
 bool Noise::runs_out_of_memory(int job, int earlier_chunks, double probability) const {

@@ -22,6 +22,12 @@ double remote_load_seconds(Tier tier, double quantile);
 class Noise {
  public:
   Noise(std::uint64_t seed, Regime regime) : seed_(seed), regime_(regime) {}
+  // As little as that, of a machine whose times were measured.
+  struct Spread {
+    double run_sigma = 0.0;
+    double load_sigma = 0.0;
+  };
+  Noise(std::uint64_t seed, Spread spread) : seed_(seed), spread_(spread) {}
 
   // Factors on predicted seconds.
   double run(int job) const;
@@ -31,7 +37,8 @@ class Noise {
 
  private:
   std::uint64_t seed_;
-  Regime regime_;
+  Regime regime_ = Regime::slow;
+  Spread spread_ = {0.12, 0.15};
 };
 
 }  // namespace pixelfleet::simulator

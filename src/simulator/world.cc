@@ -131,7 +131,7 @@ double World::run(int gpu, int job, int images, std::int64_t tag) {
 
 void World::use(int gpu, int model) {
   touch(slot(gpu).residents, model);
-  if (is_in_host(model)) touch(host_, model);
+  use_in_host(model);
 }
 
 void World::close_run(int gpu) {
@@ -197,7 +197,7 @@ void World::load(int gpu, int model) {
   load.updated_s = now_s_;
   load.operation = open_bar(on.run ? Operation::Kind::load_behind : Operation::Kind::load, gpu, model, -1);
   on.load = load;
-  if (load.source == Source::host_memory) touch(host_, model);
+  if (load.source == Source::host_memory) use_in_host(model);
   check_ledger(gpu);
   reschedule_load(gpu);
 }
@@ -208,7 +208,7 @@ void World::reschedule_load(int gpu) {
   Load& load = *on.load;
   load.work_left_s = std::max(0.0, load.work_left_s - (now_s_ - load.updated_s) / load.slowdown);
   load.updated_s = now_s_;
-  load.slowdown = on.run ? kBesideRun : 1.0;
+  load.slowdown = on.run ? machine_.beside_run() : 1.0;
   load.actual_end_s = now_s_ + load.work_left_s * load.slowdown;
   load.generation = push(load.actual_end_s, Kind::load_ends, gpu, 0);
 }
@@ -245,10 +245,14 @@ void World::evict(int gpu, int model) {
 
 // --- host memory ----------------------------------------------------------------------------------------------
 
-bool World::is_in_host(int model) const { return contains(host_, model); }
+bool World::is_in_host(int model) const { return contains(host_, model) || machine_.file_bytes(model) == 0.0; }
+
+void World::use_in_host(int model) {
+  if (contains(host_, model)) touch(host_, model);
+}
 
 void World::put_in_host(int model) {
-  if (machine_.weight_bytes(model) <= machine_.host_memory_bytes()) touch(host_, model);
+  if (machine_.file_bytes(model) <= machine_.host_memory_bytes()) touch(host_, model);
 }
 
 void World::stage(int model) {
@@ -293,11 +297,11 @@ void World::unstage(int model) { std::erase(host_, model); }
 
 std::vector<int> World::shrink_host() {
   double bytes = 0.0;
-  for (const int model : host_) bytes += machine_.weight_bytes(model);
+  for (const int model : host_) bytes += machine_.file_bytes(model);
   std::vector<int> dropped;
   while (bytes > machine_.host_memory_bytes() + kLedgerRoundingBytes) {
     dropped.push_back(host_.front());
-    bytes -= machine_.weight_bytes(host_.front());
+    bytes -= machine_.file_bytes(host_.front());
     host_.erase(host_.begin());
   }
   return dropped;

@@ -6,7 +6,8 @@
 // ends before arrivals. Single-threaded.
 //
 //   load    from host memory, joining the model's staging, or from the disk; its rate is that of its first moment,
-//           divided by kBesideRun while a chunk runs on its gpu. Two loads of one model from the disk read it twice
+//           divided by the machine's beside_run() while a chunk runs on its gpu. Two loads of one model from the disk
+//           read it twice
 //   host    whatever was read from the disk is in host memory afterwards; shrink_host() drops the least recently used,
 //           a run counting as a use
 //   failure out of memory: the chunk ends at its first picture and takes its worker along, model and all; a lost gpu
@@ -25,8 +26,6 @@
 #include "simulator/trace.h"
 
 namespace pixelfleet::simulator {
-
-inline constexpr double kBesideRun = 1.15;  // a load beside a run takes so many times as long
 
 struct JobArrived {
   int job = 0;
@@ -162,6 +161,7 @@ class World {
   Happening fail_gpu(int gpu);
 
   void reschedule_load(int gpu);  // from now on at the rate that what runs beside it allows
+  void use_in_host(int model);    // it counts as the most recently used of the files there
   void use(int gpu, int model);   // it counts as the most recently used, there and in host memory
   void close_run(int gpu);
   void close_load(int gpu);

@@ -141,6 +141,30 @@ TEST_F(WorldTest, ALoadBesideARunIsSlowerWhileTheRunLasts) {
   EXPECT_EQ(record.operations.back().kind, Operation::Kind::load_behind);
 }
 
+TEST(DescribedWorld, TakesTheTimesOfItsDescriptionAndReadsNoFileWhereThereIsNone) {
+  MachineDescription description;
+  description.gpus = {24e9};
+  DescribedModel model;
+  model.told.key = "demo";
+  model.told.memory_bytes = 20'000'000'000;
+  model.costs.run = {.overhead_seconds = 0.1, .step_seconds = 0.5, .pixel_exponent = 0.0, .shared = 0.0};
+  model.costs.load = {.start_seconds = 3.0, .to_gpu_bytes_per_second = 1e9, .lora_seconds = 0.0};
+  description.models = {model};
+  Trace trace;
+  trace.models.resize(1);
+  add_job(trace, 0.0, 0, 3);
+  const Machine machine(description);
+  World world(trace, machine, Noise(1, Noise::Spread{0.0, 0.0}));
+  world.next();
+  EXPECT_TRUE(world.is_in_host(0));
+  world.load(0, 0);
+  EXPECT_EQ(std::get<LoadEnded>(world.next().value()).source, Source::host_memory);
+  EXPECT_NEAR(world.now_s(), 3.0, kMicrosecond);
+  world.run(0, 0, 3, 1);
+  world.next();
+  EXPECT_NEAR(world.now_s(), 3.0 + 0.1 * 2.0 + 20 * 0.5 * 3, kMicrosecond);
+}
+
 TEST_F(WorldTest, CountsWeightsAndTheLargestWorkspaceOfAGpu) {
   load_now(0, kSdxl);
   EXPECT_TRUE(world().has_room(0, kSd15));   // 6.9 + 2.1 + max(3, 1.5) of 22.5
