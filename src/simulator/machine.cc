@@ -142,7 +142,8 @@ Result<Machine> Machine::make(const MachineSpec& spec, const std::vector<TraceMo
 Machine::Machine(const MachineDescription& description)
     : host_bytes_(description.host_bytes),
       disk_bytes_per_second_(description.disk_bytes_per_second),
-      beside_run_(description.beside_run) {
+      beside_run_(description.beside_run),
+      leave_seconds_(description.leave_seconds) {
   for (const double bytes : description.gpus) gpus_.push_back({kDescribedGpu, bytes});
   for (const DescribedModel& model : description.models) {
     ModelRow row;

@@ -33,6 +33,7 @@ struct MachineDescription {
   double host_bytes = 0.0;
   double disk_bytes_per_second = 1e9;
   double beside_run = 1.0;
+  double leave_seconds = 0.0;  // until an evicted model's process is gone; a load on its gpu waits for that
 };
 
 class Machine {
@@ -65,6 +66,7 @@ class Machine {
   double host_memory_bytes() const { return host_bytes_; }
   double disk_bytes_per_second() const { return disk_bytes_per_second_; }  // of one reader alone
   double beside_run() const { return beside_run_; }
+  double leave_seconds() const { return leave_seconds_; }
 
  private:
   Machine() = default;
@@ -92,6 +94,7 @@ class Machine {
   enum class Disk { shared_by_readers, same_for_each } disk_ = Disk::shared_by_readers;
   double overhead_bytes_ = 0.0;
   double beside_run_ = kBesideRun;
+  double leave_seconds_ = 0.0;
 };
 
 }  // namespace pixelfleet::simulator

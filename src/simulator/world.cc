@@ -192,7 +192,7 @@ void World::load(int gpu, int model) {
   load.model = model;
   load.source = is_in_host(model) ? Source::host_memory : Source::disk;
   load.predicted_end_s = now_s_ + predicted_load_s(model, gpu);
-  load.work_left_s = actual_load_s(gpu, model, staging_ends_s);
+  load.work_left_s = actual_load_s(gpu, model, staging_ends_s) + std::max(0.0, on.left_s - now_s_);
   if (load.source == Source::disk) load.reads = staging_ends_s ? Load::Reads::with_staging : Load::Reads::itself;
   load.updated_s = now_s_;
   load.operation = open_bar(on.run ? Operation::Kind::load_behind : Operation::Kind::load, gpu, model, -1);
@@ -241,6 +241,7 @@ void World::evict(int gpu, int model) {
   CHECK(contains(on.residents, model));
   CHECK(!on.run || trace_.jobs[at(on.run->job)].model != model);
   std::erase(on.residents, model);
+  on.left_s = now_s_ + machine_.leave_seconds();
 }
 
 // --- host memory ----------------------------------------------------------------------------------------------

@@ -133,6 +133,7 @@ class World {
     std::optional<Load> load;
     std::optional<Run> run;
     double idle_since_s = 0.0;
+    double left_s = 0.0;  // when what was evicted last is gone
   };
   struct Staging {
     int model = 0;

@@ -144,6 +144,7 @@ TEST_F(WorldTest, ALoadBesideARunIsSlowerWhileTheRunLasts) {
 TEST(DescribedWorld, TakesTheTimesOfItsDescriptionAndReadsNoFileWhereThereIsNone) {
   MachineDescription description;
   description.gpus = {24e9};
+  description.leave_seconds = 0.5;
   DescribedModel model;
   model.told.key = "demo";
   model.told.memory_bytes = 20'000'000'000;
@@ -162,7 +163,12 @@ TEST(DescribedWorld, TakesTheTimesOfItsDescriptionAndReadsNoFileWhereThereIsNone
   EXPECT_NEAR(world.now_s(), 3.0, kMicrosecond);
   world.run(0, 0, 3, 1);
   world.next();
-  EXPECT_NEAR(world.now_s(), 3.0 + 0.1 * 2.0 + 20 * 0.5 * 3, kMicrosecond);
+  const double ended = 3.0 + 0.1 * 2.0 + 20 * 0.5 * 3;
+  EXPECT_NEAR(world.now_s(), ended, kMicrosecond);
+  world.evict(0, 0);
+  world.load(0, 0);
+  world.next();
+  EXPECT_NEAR(world.now_s(), ended + 0.5 + 3.0, kMicrosecond) << "not before the evicted one is gone";
 }
 
 TEST_F(WorldTest, CountsWeightsAndTheLargestWorkspaceOfAGpu) {
