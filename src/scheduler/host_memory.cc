@@ -62,6 +62,7 @@ void Scheduler::State::keep_within_host_memory() {
 }
 
 void Scheduler::State::unstage(const ModelKey& key) {
+  note({now, {Decision::Kind::unstage, {}, key}, Decision::Why::room});
   actions.emplace_back(UnstageModel{key});
   planning.staged.erase(key);
   planning.stale.insert(key);
@@ -108,6 +109,7 @@ void Scheduler::State::stage() {
   planning.staging = key;
   planning.staging_end =
       now + Duration{static_cast<std::int64_t>(bytes_of(planning, key) / policy.disk_bytes_per_second * 1e6)};
+  note({now, {Decision::Kind::stage, {}, key}, Decision::Why::wanted});
   actions.emplace_back(StageModel{key});
 }
 

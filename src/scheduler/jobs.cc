@@ -43,7 +43,7 @@ void Scheduler::State::on(const JobSubmitted& event) {
   job.worker_deaths = job.told_deaths = facts.worker_deaths;
   if (facts.cancel_requested) job.wish = OpenJob::Wish::cancel;
   job.shape = facts.shape;
-  job.arrived_at = facts.arrived_at.value_or(now);
+  job.arrived_at = std::min(facts.arrived_at.value_or(now), now);  // a clock may have been set back before a restart
   admit(std::move(job));
 }
 

@@ -71,6 +71,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
     if (!is_idle(*slot)) continue;
     for (const WorkerId id : slot->workers) {
       if (workers.at(id).model != job.model) continue;
+      note({now, {Decision::Kind::run, slot->gpu.uuid, job.model, job.id}, Decision::Why::in_order});
       start_chunk(job, id, job.missing.size());
       return Placed::chunk;
     }
@@ -88,6 +89,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
     if (best == nullptr || key(*slot) < key(*best)) best = slot;
   }
   if (best == nullptr) return Placed::impossible;
+  note({now, {Decision::Kind::load, best->gpu.uuid, job.model, job.id}, Decision::Why::in_order});
   const WorkerId load = start_worker(*best, model, job);
   workers.at(load).claimed_by = job.id;
   expect_load(workers.at(load));

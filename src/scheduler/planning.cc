@@ -336,14 +336,18 @@ void Scheduler::State::plan() {
   };
   std::vector<Choice> others;
   for (;;) {
-    Choice choice = amp.next(policy.tuning.rollout == Part::on ? &others : nullptr);
+    others.clear();
+    const Choice base = amp.next(policy.tuning.rollout == Part::on ? &others : nullptr);
+    Choice choice = base;
     if (worth_a_rollout(board, choice, others)) choice = best_by_rollout(board, choice, others);
+    note_choice(choice, base, others);
     if (choice.kind == Choice::Kind::none) break;
     take(choice);
   }
   for (;;) {
     const Choice choice = amp.next_behind();
     if (choice.kind == Choice::Kind::none) break;
+    note_choice(choice, choice, {});
     take(choice);
   }
   stage();

@@ -25,6 +25,7 @@ Playback::Playback(Scheduler scheduler, Instant now, const Options& options)
       rng_(options.seed),
       decisions_left_(options.most_decisions) {
   Scheduler::State& state = *scheduler_.state_;
+  state.recording = Scheduler::State::Recording::off;
   state.policy.tuning.rollout = state.planning.board.tuning.rollout = Part::off;
   for (const auto& [id, job] : state.jobs) {
     if (job.state == JobState::held) continue;
@@ -58,7 +59,12 @@ void Playback::begin_with_what_is_under_way() {
 void Playback::submit(JobFacts job) {
   waiting_.insert(job.id);
   open_.insert(job.id);
+  const JobId id = job.id;
   step(JobSubmitted{std::move(job)});
+  const auto submitted = scheduler_.state_->jobs.find(id);
+  if (submitted == scheduler_.state_->jobs.end() || submitted->second.state != JobState::held) return;
+  waiting_.erase(id);
+  open_.erase(id);
 }
 
 void Playback::run_until_started() {
@@ -67,6 +73,11 @@ void Playback::run_until_started() {
 
 void Playback::run_until_ended() {
   while (!open_.empty() && advance()) continue;
+}
+
+void Playback::run_until_ended(const std::vector<JobId>& jobs) {
+  const auto is_open = [this](JobId job) { return open_.contains(job); };
+  while (std::any_of(jobs.begin(), jobs.end(), is_open) && advance()) continue;
 }
 
 bool Playback::advance() {
@@ -158,7 +169,7 @@ void Playback::on(const StartChunk& order) {
 void Playback::on(const SetJobState& order) {
   if (order.state != JobState::done && order.state != JobState::failed && order.state != JobState::cancelled) return;
   waiting_.erase(order.job);
-  if (open_.erase(order.job) > 0) ended_.emplace(order.job, now_);
+  if (open_.erase(order.job) > 0 && order.state == JobState::done) ended_.emplace(order.job, now_);
 }
 
 void Playback::on(const StageModel& order) {

@@ -29,11 +29,13 @@ class Playback {
 
   void submit(JobFacts job);  // now; it counts as one of those that wait
 
-  // Each moves on until the jobs that wait (but for held ones) have started or ended, or the bound is reached.
+  // Each moves on until its jobs have got so far, or the bound is reached; held ones are not waited for. Without jobs:
+  // all that wait, or are open.
   void run_until_started();
   void run_until_ended();
+  void run_until_ended(const std::vector<JobId>& jobs);
 
-  // First chunks and ends since the beginning; a job that is not here did not get that far.
+  // First chunks and last pictures since the beginning; a job that is not here did not get that far.
   const std::map<JobId, Instant>& started() const { return started_; }
   const std::map<JobId, Instant>& ended() const { return ended_; }
   int decisions() const { return options_.most_decisions - decisions_left_; }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "domain/outlook.h"
+#include "scheduler/decision.h"
 #include "scheduler/events.h"
 
 namespace pixelfleet::scheduler {
@@ -63,6 +64,11 @@ class Scheduler {
   // A copy to look ahead with that costs no more than its jobs: those that run, and of the waiting ones the first so
   // many in order; of the held ones likewise.
   Scheduler excerpt(std::size_t most_waiting);
+
+  // From now on decisions are kept; take_decisions() gives them away, oldest first. Of many that nobody takes the
+  // oldest are dropped.
+  void record_decisions();
+  std::vector<Decision> take_decisions();
 
   // Everything durable about the state, one line per fact, in a fixed order: equal text = equal state. Ids of workers
   // and chunks, and what a restart forgets (residency, timers), are left out.

@@ -20,8 +20,8 @@ namespace pixelfleet::scheduler {
 
 // Of the work of one look.
 struct ForecastLimits {
-  int plays = 16;
-  int most_decisions = 60'000;  // of all plays together; fewer plays where many jobs wait
+  int plays = 10;
+  int most_decisions = 20'000;  // of all plays together; fewer plays where many jobs wait
 };
 
 class StartForecast {

@@ -207,6 +207,13 @@ struct Scheduler::State {
   std::vector<Action> actions;
   enum class LoadsEnded { none, some } loads_ended = LoadsEnded::none;
 
+  // decision.cc: what was decided, for whoever asks for it.
+  enum class Recording { off, on } recording = Recording::off;
+  std::vector<Decision> decisions;
+  void note(Decision decision);
+  void note_choice(const Choice& choice, const Choice& base, const std::vector<Choice>& others);
+  Decision::Option option_of(const Choice& choice) const;
+
   // jobs.cc: a job's life outside a gpu.
   void on(const JobSubmitted& event);
   void on(const JobCancelRequested& event);
