@@ -11,6 +11,7 @@
 #include "cli/hooks.h"
 #include "gpu/monitor.h"
 #include "store/data_lock.h"
+#include "store/history.h"
 #include "workers/worker_main.h"
 
 namespace pixelfleet::apps {
@@ -59,6 +60,9 @@ cli::Hooks make_hooks() {
   hooks.catalog = load_catalog;
   hooks.add_model = add_model;
   hooks.gpus = list_gpus;
+  hooks.history = [](const Config& config, std::size_t limit) {
+    return store::read_history(config.data_directory, limit);
+  };
   return hooks;
 }
 

@@ -15,7 +15,9 @@
 #include "apps/token.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "base/rng.h"
 #include "cli/hooks.h"
+#include "control/forecast_thread.h"
 #include "control/loop.h"
 #include "gpu/gpu_source.h"
 #include "hostmem/available_memory.h"
@@ -64,6 +66,7 @@ struct RunningServer::Parts {
   std::unique_ptr<media::MediaPool> media;
   std::unique_ptr<workers::Supervisor> workers;
   std::unique_ptr<hostmem::StagingPool> host_memory;
+  std::unique_ptr<control::ForecastThread> forecaster;
   std::unique_ptr<control::Loop> loop;
   std::unique_ptr<gpu::GpuSource> gpus;
   std::unique_ptr<http::Server> http;
@@ -121,8 +124,9 @@ Result<> RunningServer::Parts::open_loop(const Config& config) {
     failed = true;
     kill(getpid(), SIGTERM);
   };
-  auto opened = control::Loop::open(clock, mailbox, {*store, *workers, *media, *host_memory}, catalog->current(),
-                                    config.live, options);
+  forecaster = std::make_unique<control::ForecastThread>(mailbox, random_seed());
+  auto opened = control::Loop::open(clock, mailbox, {*store, *workers, *media, *host_memory, forecaster.get()},
+                                    catalog->current(), config.live, options);
   if (!opened) return fail(opened.error());
   loop = std::move(*opened);
   loop->start();

@@ -1,7 +1,9 @@
 #include "cli/commands.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "base/clock.h"
 #include "base/format.h"
 #include "base/json_full.h"
 #include "cli/ask_internal.h"
@@ -13,6 +15,21 @@ namespace {
 std::string gib(const Json& bytes) {
   if (!bytes.is_number()) return "-";
   return format("{:.1f}", bytes.get<double>() / (1 << 30));
+}
+
+// "in 2-4 min", from now.
+std::string predicted(const Json& start, std::int64_t now_ms) {
+  const auto from_now = [now_ms](const Json& at) {
+    return at.is_number() ? std::max(0.0, (at.get<double>() - static_cast<double>(now_ms)) / 1000.0) : -1.0;
+  };
+  const double earliest = from_now(start["earliest_ms"]);
+  const double latest = from_now(start["latest_ms"]);
+  const bool minutes = std::max(earliest, latest) >= 90.0;
+  const auto spoken = [minutes](double seconds) { return format("{:.0f}", minutes ? seconds / 60.0 : seconds); };
+  const char* unit = minutes ? "min" : "s";
+  if (latest < 0.0) return format("in {} {} at the earliest", spoken(earliest), unit);
+  if (spoken(earliest) == spoken(latest)) return format("in about {} {}", spoken(latest), unit);
+  return format("in about {}-{} {}", spoken(earliest), spoken(latest), unit);
 }
 
 }  // namespace
@@ -35,6 +52,10 @@ int jobs_show(const Config& config, std::int64_t id, Output output, const Hooks&
       [](const Json& job) {
         print_job_row(job);
         if (!job["held_reason"].is_null()) std::printf("held: %s\n", text(job, "held_reason").c_str());
+        if (!job["reason"].is_null()) std::printf("waits: %s\n", text(job["reason"], "text").c_str());
+        if (!job["predicted_start"].is_null()) {
+          std::printf("starts: %s\n", predicted(job["predicted_start"], to_unix_ms(SystemClock().now())).c_str());
+        }
         if (!job["error"].is_null()) {
           std::printf("error: %s: %s\n", text(job["error"], "code").c_str(), text(job["error"], "message").c_str());
           for (const Json& line : job["error"]["evidence"]) std::printf("  %s\n", line.get<std::string>().c_str());
@@ -44,6 +65,15 @@ int jobs_show(const Config& config, std::int64_t id, Output output, const Hooks&
                       text(image, "seed").c_str(), text(image, "path").c_str());
         }
       });
+}
+
+int trace(const Config& config, const Hooks& hooks) {
+  const auto client = need_server(config, hooks);
+  if (!client) return report(client.error());
+  const auto answer = client->get("/api/v1/trace");
+  if (!answer) return report(answer.error());
+  std::printf("%s\n", to_text(*answer).c_str());
+  return kExitOk;
 }
 
 int models_list(const Config& config, Output output, const Hooks& hooks) {

@@ -37,6 +37,9 @@ enum class PauseWish { pause, resume };
 // An empty owner: everybody.
 int jobs_pause(const Config& config, PauseWish wish, const std::string& owner, Output output, const Hooks& hooks);
 
+// What the scheduler decided and the gpus did lately, as a Chrome trace, to standard output.
+int trace(const Config& config, const Hooks& hooks);
+
 int models_list(const Config& config, Output output, const Hooks& hooks);
 // `parts`: "role=file" as typed.
 int models_add(const Config& config, const std::string& name, const std::vector<std::string>& parts,

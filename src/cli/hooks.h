@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "domain/catalog.h"
 #include "domain/gpu.h"
+#include "domain/job.h"
 
 namespace pixelfleet::cli {
 
@@ -39,6 +40,8 @@ struct Hooks {
   std::function<Result<CatalogPtr>(const Config&)> catalog;
   std::function<Result<Model>(const Config&, const NewModel&)> add_model;
   std::function<Result<std::vector<GpuStatus>>(const Config&)> gpus;
+  // The newest so many jobs of the data directory, whether a server runs on it or not.
+  std::function<Result<std::vector<Job>>(const Config&, std::size_t limit)> history;
 };
 
 // Exit codes, one for each class of error; documented in `pixelfleet --help`.

@@ -221,6 +221,9 @@ struct CommandLine {
     add->callback(
         [this] { action = [this](const LoadedConfig& c) { return models_add(c.config, model_name, parts, hooks); }; });
 
+    command("trace", "what the scheduler decided and the gpus did lately, as a trace for ui.perfetto.dev")
+        ->callback([this] { action = [this](const LoadedConfig& c) { return trace(c.config, hooks); }; });
+
     CLI::App* gpus = command("gpus", "the gpus of this machine, and what they do if a server runs");
     gpus->add_flag("--json", given.json, "print JSON");
     gpus->callback(
@@ -247,12 +250,22 @@ struct CommandLine {
     add("--gpus", a.gpus, "SPEC", "these gpus instead of the workload's own, such as H100+2x4090");
     add("--trace-file", a.trace_file, "CSV", "jobs of your own: arrival_s,user,model,images,steps[,pixels]");
     add("--models-file", a.models_file, "CSV", "their models: model,family,gigabytes");
+    command->add_flag("--from-history", a.from_history, "the jobs of your own data directory, as they came");
+    command
+        ->add_option_function<std::string>(
+            "--data", [this](const std::string& text) { given.config["data"] = text; },
+            "that data directory, where it is not the configured one")
+        ->type_name("DIR");
     add("--machine-file", a.machine_file, "TXT", "their machine: a gpu type a line, host_gigabytes N ...");
     add("--json", a.json_file, "FILE", "write every run as JSON; -: to standard output, instead of tables");
     add("--report", a.report_folder, "DIR", "write DIR/index.html: curves, strips and tables in one page");
     command->add_flag("--sustainable", a.sustainable, "the load that each policy carries at p95 wait <= 60 s");
     command->add_flag("--ablation", a.ablation, "amp with one part left out at a time");
     command->callback([this] {
+      if (simulation.from_history) {
+        action = [this](const LoadedConfig& c) { return simulate_history(simulation, c.config, hooks); };
+        return;
+      }
       exit_code = simulate(simulation);
       finished = true;
     });

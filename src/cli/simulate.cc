@@ -14,10 +14,12 @@
 #include "cli/hooks.h"
 #include "cli/simulate_plan.h"
 #include "simulator/ablation.h"
+#include "simulator/history.h"
 #include "simulator/report.h"
 #include "simulator/results.h"
 #include "simulator/summary.h"
 #include "simulator/table.h"
+#include "simulator/trace_files.h"
 #include "simulator/traces.h"
 
 namespace pixelfleet::cli {
@@ -181,10 +183,36 @@ Result<> deliver(const SimulateArguments& arguments, const SimulatePlan& plan, c
   return {};
 }
 
-}  // namespace
+constexpr std::size_t kMostHistoryJobs = 100'000;  // newest
 
-int simulate(const SimulateArguments& arguments) {
-  auto plan = plan_simulation(arguments);
+Result<simulator::Trace> read_history(const SimulateArguments& arguments, const Config& config, const Hooks& hooks) {
+  auto jobs = hooks.history(config, kMostHistoryJobs);
+  if (!jobs) return fail(jobs.error());
+  const auto catalog = hooks.catalog(config);
+  if (!catalog) return fail(catalog.error());
+  auto history = simulator::history_of(std::move(*jobs), **catalog);
+  if (!history) {
+    Error error = history.error();
+    error.message += format(" ({}); another one is named by --data", config.data_directory.string());
+    return fail(std::move(error));
+  }
+  for (const std::string& note : history->notes) std::fprintf(stderr, "pixelfleet: %s\n", note.c_str());
+  if (arguments.gpus) return std::move(history->trace);
+  const auto found = hooks.gpus(config);
+  if (!found) return fail(found.error());
+  std::vector<Gpu> gpus;
+  for (const GpuStatus& status : *found) gpus.push_back(status.gpu);
+  auto types = simulator::gpu_types_of(gpus);
+  if (!types) {
+    Error error = types.error();
+    error.message += "; --gpus names others, such as --gpus H100+2x4090";
+    return fail(std::move(error));
+  }
+  history->trace.machine.gpus = std::move(*types);
+  return std::move(history->trace);
+}
+
+int carry_out(const SimulateArguments& arguments, Result<SimulatePlan> plan) {
   if (!plan) return report(plan.error());
   const auto outputs = prepare_outputs(arguments);
   if (!outputs) return report(outputs.error());
@@ -194,6 +222,18 @@ int simulate(const SimulateArguments& arguments) {
     return report(delivered.error());
   }
   return answers->some_failed() ? kExitJobsFailed : kExitOk;
+}
+
+}  // namespace
+
+int simulate(const SimulateArguments& arguments) { return carry_out(arguments, plan_simulation(arguments)); }
+
+int simulate_history(const SimulateArguments& arguments, const Config& config, const Hooks& hooks) {
+  // What is wrong with the arguments is told before the history is read.
+  if (const auto plan = plan_simulation(arguments); !plan) return report(plan.error());
+  auto history = read_history(arguments, config, hooks);
+  if (!history) return report(history.error());
+  return carry_out(arguments, plan_simulation(arguments, std::move(*history)));
 }
 
 }  // namespace pixelfleet::cli

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "config/config.h"
+
 namespace pixelfleet::cli {
 
 // As typed; simulate() checks it. Absent: not given.
@@ -20,12 +22,17 @@ struct SimulateArguments {
   std::optional<std::string> machine_file;
   std::optional<std::string> json_file;  // -: standard output, instead of the tables
   std::optional<std::string> report_folder;
+  bool from_history = false;
   bool all = false;
   bool sustainable = false;
   bool ablation = false;
 };
 
+struct Hooks;
+
 // Prints tables, writes the files asked for; returns the exit code.
 int simulate(const SimulateArguments& arguments);
+// The same with the jobs of the configured data directory; without `gpus` on those of this machine.
+int simulate_history(const SimulateArguments& arguments, const Config& config, const Hooks& hooks);
 
 }  // namespace pixelfleet::cli

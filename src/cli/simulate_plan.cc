@@ -140,6 +140,13 @@ void check_combination(Reader& reader, const SimulateArguments& arguments) {
   if (!arguments.trace_file && (arguments.models_file || arguments.machine_file)) {
     reader.complain("--trace-file", "", "missing", "the jobs that go with --models-file and --machine-file");
   }
+  if (arguments.from_history && (arguments.all || arguments.traces || arguments.trace_file)) {
+    reader.complain("--from-history", "", "given together with --trace, --all or --trace-file",
+                    "your own jobs, or other ones");
+  }
+  if (arguments.from_history && arguments.sustainable) {
+    reader.complain("--from-history", "", "given together with --sustainable", "its jobs are those of T3");
+  }
   if (arguments.ablation && arguments.policies) {
     reader.complain("--policy", *arguments.policies, "given together with --ablation", "ablation is of amp alone");
   }
@@ -156,7 +163,7 @@ void check_combination(Reader& reader, const SimulateArguments& arguments) {
 }
 
 bool wants_study(const SimulateArguments& arguments) {
-  return arguments.all || arguments.traces || arguments.trace_file || !arguments.sustainable;
+  return arguments.all || arguments.traces || arguments.trace_file || arguments.from_history || !arguments.sustainable;
 }
 
 // Nothing said: T1, the smallest; for an ablation, all of the headline.
@@ -226,7 +233,7 @@ simulator::SweepPlan sweep_plan(const Common& common) {
 
 }  // namespace
 
-Result<SimulatePlan> plan_simulation(const SimulateArguments& arguments) {
+Result<SimulatePlan> plan_simulation(const SimulateArguments& arguments, std::optional<simulator::Trace> history) {
   Reader reader;
   const Common common = read_common(reader, arguments);
   std::vector<std::string> traces = read_traces(reader, arguments);
@@ -241,6 +248,9 @@ Result<SimulatePlan> plan_simulation(const SimulateArguments& arguments) {
     if (!own) return fail(own.error());
     traces = {own->name};
     plan.own_trace = std::move(*own);
+  } else if (history) {
+    traces = {history->name};
+    plan.own_trace = std::move(history);
   }
   if (wants_study(arguments)) plan.study = study_plan(common, arguments, std::move(traces));
   if (arguments.sustainable) plan.sweep = sweep_plan(common);

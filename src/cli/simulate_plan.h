@@ -20,7 +20,9 @@ struct SimulatePlan {
   std::optional<std::vector<std::string>> gpus_instead;  // of each trace's own
 };
 
-Result<SimulatePlan> plan_simulation(const SimulateArguments& arguments);
+// `history`: the trace that from_history asks for, with the machine that stands in for --gpus.
+Result<SimulatePlan> plan_simulation(const SimulateArguments& arguments,
+                                     std::optional<simulator::Trace> history = std::nullopt);
 
 inline constexpr int kMaxSeeds = 100;
 inline constexpr std::int64_t kDefaultSeedBase = 300;  // the seeds that nothing was tuned on

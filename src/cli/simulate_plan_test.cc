@@ -38,6 +38,27 @@ TEST(PlanSimulation, NothingSaidIsAQuickLook) {
   EXPECT_FALSE(plan->sweep);
 }
 
+TEST(PlanSimulation, AHistoryIsTheOnlyTrace) {
+  SimulateArguments arguments;
+  arguments.from_history = true;
+  simulator::Trace history;
+  history.name = "history";
+  const auto plan = plan_simulation(arguments, history);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->study->traces, ElementsAre("history"));
+  EXPECT_EQ(plan->own_trace->name, "history");
+}
+
+TEST(PlanSimulation, AHistoryDoesNotGoWithOtherTraces) {
+  SimulateArguments arguments;
+  arguments.from_history = true;
+  arguments.traces = "T1";
+  EXPECT_THAT(complaints(arguments), ElementsAre(HasSubstr("--from-history: given together with --trace")));
+  arguments.traces.reset();
+  arguments.sustainable = true;
+  EXPECT_THAT(complaints(arguments), ElementsAre(HasSubstr("--from-history: given together with --sustainable")));
+}
+
 TEST(PlanSimulation, AllMeansEveryTraceWithTheSeedsHeldBack) {
   SimulateArguments arguments;
   arguments.all = true;

@@ -70,12 +70,14 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
       last_upload_(restored.last_upload),
       last_job_(restored.last_job),
       pauses_(std::move(restored.pauses)),
+      forecasting_(ports.forecaster),
       settings_(std::move(settings)),
       catalog_(std::move(catalog)) {
   for (JobRows& open : restored.open_jobs) {
     waiting_jobs_.push_back(open.job.id);
     ledger_.restore(std::move(open.job), std::move(open.images));
   }
+  scheduler_.record_decisions();
   told_policy_ = policy();
   step(scheduler::PolicyChanged{told_policy_});
   for (const LearnedCost& cost : restored.costs) {
@@ -108,8 +110,10 @@ void Loop::run() {
 std::optional<std::chrono::steady_clock::time_point> Loop::next_deadline() {
   const auto steady = std::chrono::steady_clock::now();
   if (store_error_) return steady + kFullDiskRetry;
-  if (!wake_at_) return std::nullopt;
-  return steady + std::max(*wake_at_ - clock_.now(), Duration::zero());
+  std::optional<Instant> next = wake_at_;
+  if (const auto due = forecasting_.due(); due && (!next || *due < *next)) next = due;
+  if (!next) return std::nullopt;
+  return steady + std::max(*next - clock_.now(), Duration::zero());
 }
 
 void Loop::turn(std::vector<Message> messages) {
@@ -122,7 +126,11 @@ void Loop::turn(std::vector<Message> messages) {
     wake_at_.reset();
     step(scheduler::TimerFired{});
   }
-  if (commit_pending()) publish_live();
+  if (!commit_pending()) return;
+  publish_live();
+  const JobCounts& counts = ledger_.counts();
+  forecasting_.set_waiting_jobs(static_cast<std::size_t>(counts.queued + counts.held));
+  forecasting_.look_if_due(scheduler_, now_);
 }
 
 bool Loop::commit_pending() {
@@ -159,6 +167,7 @@ void Loop::publish_live() {
   live->host_memory = staged_files_.view(host_memory_limit());
   live->prediction_error = {load_error_.mean(), run_error_.mean()};
   live->progress = progress_;
+  live->outlooks = forecasting_.outlooks();
   const LiveStatePtr before = this->live();
   {
     MutexLock lock(published_mutex_);
@@ -285,6 +294,8 @@ CatalogPtr Loop::catalog() const {
   MutexLock lock(published_mutex_);
   return catalog_;
 }
+
+std::string Loop::trace() const { return trace_.to_chrome_trace(clock_.now()); }
 
 std::unique_ptr<Subscription> Loop::subscribe(std::function<void(const EventPtr&)> on_event) {
   return feed_.subscribe(std::move(on_event));

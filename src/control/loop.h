@@ -22,10 +22,12 @@
 #include "control/acceptance.h"
 #include "control/deviation.h"
 #include "control/feed.h"
+#include "control/forecasting.h"
 #include "control/ledger.h"
 #include "control/mailbox.h"
 #include "control/service.h"
 #include "control/staged_files.h"
+#include "control/trace_log.h"
 #include "scheduler/scheduler.h"
 
 namespace pixelfleet::control {
@@ -35,6 +37,7 @@ struct Ports {
   WorkerPort& workers;
   MediaPort& media;
   HostMemoryPort& host_memory;
+  Forecaster* forecaster = nullptr;  // without one nobody hears why jobs wait
 };
 
 struct LoopOptions {
@@ -67,6 +70,7 @@ class Loop final : public Service {
   LiveStatePtr live() const override;
   LiveSettings settings() const override;
   CatalogPtr catalog() const override;
+  std::string trace() const override;
   std::unique_ptr<Subscription> subscribe(std::function<void(const EventPtr&)> on_event) override;
 
   // One turn by hand, for tests that own the time: handles `messages` as if they had just been drained.
@@ -129,6 +133,7 @@ class Loop final : public Service {
   void handle(GpuSamples& message);
   void handle(TelemetryChanged& message);
   void handle(CatalogChanged& message);
+  void handle(ForecastMade& message);
 
   // loop_orders.cc: what people want of jobs that are there.
   Result<> know_gpus() const;
@@ -143,6 +148,8 @@ class Loop final : public Service {
   Result<> apply(JobId id, const RetryJob& order);
   Result<> check_pin(const GpuUuid& gpu) const;
   Result<OpenJob*> load_ended(JobId id);
+
+  void tell_outlooks();
 
   // Steps the scheduler and queues what its actions change and do.
   void step(const scheduler::Event& event);
@@ -205,6 +212,8 @@ class Loop final : public Service {
   StagedFiles staged_files_;
   Deviation load_error_;
   Deviation run_error_;
+  Forecasting forecasting_;
+  TraceLog trace_;  // synchronises itself
 
   std::vector<Change> pending_changes_;
   std::vector<std::function<void()>> pending_effects_;

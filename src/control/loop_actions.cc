@@ -11,9 +11,11 @@
 namespace pixelfleet::control {
 
 void Loop::step(const scheduler::Event& event) {
+  if (!std::holds_alternative<scheduler::ChunkProgress>(event)) forecasting_.something_happened();
   for (const scheduler::Action& action : scheduler_.step(event, now_)) {
     std::visit([this](const auto& a) { queue(a); }, action);
   }
+  trace_.add(scheduler_.take_decisions());
 }
 
 void Loop::queue(const scheduler::StartWorker& action) {
@@ -23,11 +25,13 @@ void Loop::queue(const scheduler::StartWorker& action) {
   CHECK(model != nullptr && gpu != gpus_.end());
   workers_[action.worker] = {action.gpu, action.model, model->engine,
                              {},         now_,         scheduler_.expected_seconds(action.worker)};
+  trace_.load_began(action.worker, action.gpu, action.model, now_);
   after_commit([this, spec = WorkerSpec{action.worker, *gpu, *model}] { ports_.workers.start(spec); });
 }
 
 void Loop::queue(const scheduler::StopWorker& action) {
   workers_.erase(action.worker);
+  trace_.load_ended(action.worker, "stopped", now_);
   after_commit([this, worker = action.worker] { ports_.workers.stop(worker); });
 }
 
@@ -45,6 +49,8 @@ void Loop::queue(const scheduler::StartChunk& action) {
     open->attempts[at] = action.chunk;
     request.items.push_back({index, open->images[at].seed});
   }
+  forecasting_.job_started(action.job, now_);
+  trace_.run_began(action.chunk, action.gpu, open->job.settings.model, action.job, action.indices.size(), now_);
   change(InsertChunk{action.chunk, action.job, action.indices, action.worker, action.gpu, now_});
   after_commit([this, request = std::move(request)] { ports_.workers.run(request); });
 }
@@ -55,6 +61,7 @@ void Loop::queue(const scheduler::CancelChunk& action) {
 
 void Loop::queue(const scheduler::AbandonChunk& action) {
   chunks_.erase(action.chunk);
+  trace_.run_ended(action.chunk, "lost", now_);
   change(FinishChunk{action.chunk, "lost", action.failure, now_});
 }
 
@@ -76,6 +83,7 @@ void Loop::queue(const scheduler::SetJobOrder& action) {
 
 void Loop::queue(const scheduler::StageModel& action) {
   staged_files_.begin(action.model);
+  trace_.staging_began(action.model, now_);
   after_commit([this, files = staged_files_.files_of(*catalog(), action.model)] { ports_.host_memory.stage(files); });
 }
 

@@ -177,6 +177,7 @@ void Loop::handle(WorkerIsReady& message) {
     load_error_.add(seconds_between(worker->second.started_at, now_), *expected);
   }
   const ModelKey model = worker->second.model;
+  trace_.load_ended(message.worker, "ready", now_);
   step(scheduler::WorkerReady{message.worker});
   check_staged(model);
 }
@@ -190,6 +191,7 @@ void Loop::check_staged(const ModelKey& key) {
 
 void Loop::handle(WorkerIsGone& message) {
   if (workers_.erase(message.worker) == 0) return;
+  trace_.load_ended(message.worker, "failed", now_);
   log::warn("control", "worker {} is gone: {}", message.worker.value, message.failure.message);
   if (message.permanent) {
     step(scheduler::ModelUnloadable{message.worker, std::move(message.failure)});
@@ -293,6 +295,7 @@ void Loop::handle(ChunkIsOver& message) {
   auto outcome = scheduler::ChunkOutcome::done;
   if (message.outcome == "cancelled") outcome = scheduler::ChunkOutcome::cancelled;
   if (message.outcome == "failed") outcome = scheduler::ChunkOutcome::failed;
+  trace_.run_ended(message.chunk, message.outcome, now_);
   const bool failed = outcome == scheduler::ChunkOutcome::failed;
   change(FinishChunk{message.chunk, message.outcome, failed ? std::optional(message.failure) : std::nullopt, now_});
   step(scheduler::ChunkEnded{message.chunk, outcome, std::move(message.failure)});
@@ -300,12 +303,14 @@ void Loop::handle(ChunkIsOver& message) {
 
 void Loop::handle(ModelIsStaged& message) {
   staged_files_.arrived(message);
+  trace_.staging_ended(message.model, "staged", now_);
   step(scheduler::ModelStaged{message.model});
   tell_policy();
 }
 
 void Loop::handle(ModelIsUnstaged& message) {
   staged_files_.left(message.model);
+  trace_.staging_ended(message.model, "not staged", now_);
   step(scheduler::ModelUnstaged{message.model});
 }
 
@@ -362,6 +367,7 @@ void Loop::handle(GpusSeen& message) {
   }
   gpus_ = std::move(message.gpus);
   tell_policy();
+  trace_.set_gpus(gpus_);
   for (const Gpu& gpu : gpus_) {
     if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
   }
@@ -377,6 +383,25 @@ void Loop::handle(TelemetryChanged& message) {
   if (telemetry_ == message.telemetry) return;
   telemetry_ = std::move(message.telemetry);
   if (!telemetry_.available) samples_.clear();
+}
+
+void Loop::handle(ForecastMade& message) {
+  forecasting_.take(std::move(message.outlooks));
+  if (feed_.has_subscribers()) tell_outlooks();
+}
+
+// Of those that start soonest: a page shows no more, and the snapshot has all.
+void Loop::tell_outlooks() {
+  constexpr std::size_t kMostTold = 200;
+  const Outlooks& outlooks = *forecasting_.outlooks();
+  Json jobs = Json::array();
+  for (const JobId id : outlooks.soonest_first) {
+    if (jobs.size() == kMostTold) break;
+    Json job = {{"id", id.value}};
+    put_outlook(job, outlooks.jobs.at(id));
+    jobs.push_back(std::move(job));
+  }
+  tell_lossy("queue.forecast", {{"jobs", std::move(jobs)}});
 }
 
 void Loop::handle(CatalogChanged& message) {

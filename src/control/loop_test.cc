@@ -513,5 +513,38 @@ TEST(Mailbox, TurnsLossyMessagesAndRequestsAwayWhenFull) {
   EXPECT_EQ(mailbox.drain({}).size(), Mailbox::kMaxLossy + 1);
 }
 
+TEST_F(LoopTest, AForecastIsToldAndShownAsLongAsTheJobWaits) {
+  open_with_gpu();
+  ASSERT_TRUE(submit());
+  auto outlooks = std::make_shared<Outlooks>();
+  outlooks->jobs[JobId{1}].reason.kind = WaitingReason::Kind::model_loading;
+  outlooks->jobs[JobId{1}].start = StartInterval{from_unix_ms(2000), from_unix_ms(5000)};
+  outlooks->soonest_first = {JobId{1}};
+  turn(ForecastMade{outlooks});
+  ASSERT_EQ(events.back()->type, "queue.forecast");
+  const Json told = parse_json(events.back()->data).value()["jobs"][0];
+  EXPECT_EQ(told["id"], 1);
+  EXPECT_EQ(told["reason"]["kind"], "model_loading");
+  EXPECT_EQ(told["predicted_start"], (Json{{"earliest_ms", 2000}, {"latest_ms", 5000}}));
+  Job job = store.jobs.at(JobId{1}).job;
+  EXPECT_EQ(outlook_of(job, *loop->live()), outlooks->jobs[JobId{1}]);
+  job.state = JobState::running;
+  EXPECT_EQ(outlook_of(job, *loop->live()), std::nullopt);
+}
+
+TEST_F(LoopTest, TheTraceHoldsTheLoadTheRunAndWhyTheyWereDecided) {
+  open_with_gpu();
+  ASSERT_TRUE(submit());
+  make_ready();
+  std::string names;
+  const Json trace = parse_json(loop->trace()).value();
+  for (const Json& event : trace["traceEvents"]) {
+    if (event["ph"] != "M") names += event["name"].get<std::string>() + "; ";
+  }
+  EXPECT_EQ(
+      names,
+      "load demo-landscape; job 1; decide: load demo-landscape for job 1; decide: run demo-landscape for job 1; ");
+}
+
 }  // namespace
 }  // namespace pixelfleet::control

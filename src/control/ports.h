@@ -365,6 +365,12 @@ struct CatalogChanged {
   CatalogPtr catalog;
 };
 
+// --- forecasts (the port is in forecaster.h) ------------------------------------------------------------------
+
+struct ForecastMade {
+  OutlooksPtr outlooks;
+};
+
 // --- requests -------------------------------------------------------------------------------------------------
 
 struct SubmitReceipt {
@@ -435,7 +441,7 @@ struct ShutDown {};
 using Message = std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, ChangeSettings, AddUpload,
                              ShutDown, WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived,
                              ImageArrived, ChunkIsOver, ModelIsStaged, ModelIsUnstaged, PictureWritten, PictureFailed,
-                             PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged>;
+                             PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged, ForecastMade>;
 
 // Where the edges put their messages. Thread-safe.
 class Inbox {

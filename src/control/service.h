@@ -38,6 +38,8 @@ class Service {
   virtual LiveStatePtr live() const = 0;
   virtual LiveSettings settings() const = 0;
   virtual CatalogPtr catalog() const = 0;
+  // The last decisions, loads and runs as a Chrome trace (JSON). Takes a while: not on an I/O thread.
+  virtual std::string trace() const = 0;
 
   // Called on the control thread, for each event in order (durable ones after their commit). Must not block.
   virtual std::unique_ptr<Subscription> subscribe(std::function<void(const EventPtr&)> on_event) = 0;

@@ -249,6 +249,11 @@ Result<JobSettings> job_settings_from_json(const Json& json) {
   }
 }
 
+void put_outlook(Json& job, const std::optional<JobOutlook>& outlook) {
+  job["reason"] = outlook ? to_json(outlook->reason) : Json(nullptr);
+  job["predicted_start"] = outlook && outlook->start ? to_json(*outlook->start) : Json(nullptr);
+}
+
 Result<JobError> job_error_from_json(const Json& json) {
   try {
     return JobError{json.at("code").get<std::string>(), json.at("message").get<std::string>(),

@@ -29,6 +29,8 @@ Json to_json(const Telemetry& telemetry);
 Json to_json(const Pauses& pauses);
 Json to_json(const HostMemory& memory);
 Json to_json(const PredictionError& error);
+// "reason" and "predicted_start", which stand beside the other keys of a job; null where there is none.
+void put_outlook(Json& job, const std::optional<JobOutlook>& outlook);
 
 // Rows that this program wrote itself. A row that does not parse is corrupt, not invalid.
 Result<JobSettings> job_settings_from_json(const Json& json);

@@ -2,6 +2,29 @@
 
 namespace pixelfleet {
 
+std::optional<JobOutlook> outlook_of(const Job& job, const LiveState& live) {
+  if (job.state != JobState::queued && job.state != JobState::held) return std::nullopt;
+  if (live.outlooks) {
+    const auto found = live.outlooks->jobs.find(job.id);
+    const auto of_this_state = [&job](const WaitingReason& reason) {
+      const bool held = reason.kind == WaitingReason::Kind::held || reason.kind == WaitingReason::Kind::no_gpu_fits;
+      return held == (job.state == JobState::held);
+    };
+    if (found != live.outlooks->jobs.end() && of_this_state(found->second.reason)) return found->second;
+  }
+  JobOutlook outlook;
+  outlook.reason.model = job.settings.model;
+  if (job.state == JobState::held) {
+    outlook.reason.kind = WaitingReason::Kind::held;
+    outlook.reason.held = job.held_reason;
+    return outlook;
+  }
+  if (!live.outlooks || live.outlooks->complete) return std::nullopt;
+  outlook.reason.kind = WaitingReason::Kind::behind_jobs;
+  outlook.reason.jobs_ahead = static_cast<int>(live.outlooks->jobs.size());
+  return outlook;
+}
+
 std::string_view name(Phase phase) {
   switch (phase) {
     case Phase::load: return "load";

@@ -11,6 +11,7 @@
 #include "domain/gpu.h"
 #include "domain/ids.h"
 #include "domain/job.h"
+#include "domain/outlook.h"
 
 namespace pixelfleet {
 
@@ -66,6 +67,13 @@ struct PredictionError {
 
   friend bool operator==(const PredictionError&, const PredictionError&) = default;
 };
+// Of the jobs that wait, as of one moment. Where many do, only the first ones in order are in it.
+struct Outlooks {
+  std::map<JobId, JobOutlook> jobs;
+  std::vector<JobId> soonest_first;
+  bool complete = true;
+};
+using OutlooksPtr = std::shared_ptr<const Outlooks>;
 
 struct LiveState {
   std::int64_t seq = 0;  // the last durable event this state contains
@@ -76,9 +84,13 @@ struct LiveState {
   HostMemory host_memory;
   PredictionError prediction_error;
   std::map<JobId, JobProgress> progress;
+  OutlooksPtr outlooks;  // null before the first
 };
 
 using LiveStatePtr = std::shared_ptr<const LiveState>;
+
+// Nothing: it does not wait, or nobody has looked yet.
+std::optional<JobOutlook> outlook_of(const Job& job, const LiveState& live);
 
 std::string_view name(Phase phase);
 std::optional<Phase> phase_from(std::string_view text);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json_full.h"
+#include "domain/live.h"
 
 namespace pixelfleet {
 namespace {
@@ -76,6 +77,27 @@ TEST(WaitingReason, AsJsonHoldsOnlyWhatBelongsToItsKind) {
 TEST(StartInterval, WithoutALatestIsOpen) {
   EXPECT_EQ(to_json(StartInterval{from_unix_ms(1000), std::nullopt}),
             (Json{{"earliest_ms", 1000}, {"latest_ms", nullptr}}));
+}
+
+TEST(OutlookOf, JobsBeyondThoseThatWereLookedAtAreBehindThem) {
+  LiveState live;
+  Job job;
+  job.id = JobId{9};
+  EXPECT_EQ(outlook_of(job, live), std::nullopt);
+  auto outlooks = std::make_shared<Outlooks>();
+  outlooks->jobs[JobId{1}] = {};
+  outlooks->jobs[JobId{2}] = {};
+  live.outlooks = outlooks;
+  EXPECT_EQ(outlook_of(job, live), std::nullopt);  // it came after the look
+  outlooks->complete = false;
+  EXPECT_EQ(outlook_of(job, live)->reason.jobs_ahead, 2);
+}
+
+TEST(OutlookOf, AHeldJobHasItsReasonAtOnce) {
+  Job job;
+  job.state = JobState::held;
+  job.held_reason = HeldReason::user;
+  EXPECT_EQ(to_english(outlook_of(job, {})->reason), "somebody holds it; release it to let it start");
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ void change_settings(const Request& request, const Context& context, Responder r
 
 void add_upload(const Request& request, const Context& context, Responder respond);
 
+void get_trace(const Request& request, const Context& context, Responder respond);
 void get_snapshot(const Request& request, const Context& context, Responder respond);
 
 void get_index(const Request& request, const Context& context, Responder respond);

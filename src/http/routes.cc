@@ -36,6 +36,7 @@ constexpr Route kRoutes[] = {
     {put, "/api/v1/settings", change_settings, io, BodyKind::json},
     {post, "/api/v1/uploads", add_upload, pool, BodyKind::upload},
     {get, "/api/v1/snapshot", get_snapshot, pool},
+    {get, "/api/v1/trace", get_trace, pool},
     {get, "/api/v1/events", nullptr, io, BodyKind::none, Audience::api, Exchange::events},
     {get, "/api/v1/ws", nullptr, io, BodyKind::none, Audience::api, Exchange::websocket},
     {post, "/api/v1/login", login, io, BodyKind::json, Audience::login},

@@ -46,6 +46,7 @@ Json job_json(const Job& job, const LiveState& live) {
   Json json = to_json(job);
   const auto progress = live.progress.find(job.id);
   json["progress"] = progress == live.progress.end() ? Json() : progress_json(progress->second);
+  put_outlook(json, outlook_of(job, live));
   return json;
 }
 
@@ -114,6 +115,13 @@ Result<Json> build_snapshot(const Context& context) {
   snapshot["profiles"] = profiles_json(*catalog);
   snapshot["default_model"] = default_model_json(*catalog);
   return snapshot;
+}
+
+void get_trace(const Request&, const Context& context, Responder respond) {
+  Response response;
+  response.headers.emplace_back("Content-Type", "application/json");
+  response.body = context.service.trace();
+  respond(std::move(response));
 }
 
 void get_snapshot(const Request& request, const Context& context, Responder respond) {

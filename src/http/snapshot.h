@@ -19,7 +19,7 @@ inline constexpr std::size_t kSnapshotImages = 60;
 
 Result<Json> build_snapshot(const Context& context);
 
-// With `progress` from the live state, null when it does not run.
+// With `progress`, `reason` and `predicted_start` from the live state: null when it does not run or wait.
 Json job_json(const Job& job, const LiveState& live);
 Json gpus_json(const LiveState& live);       // [Gpu]
 Json telemetry_json(const LiveState& live);  // {state, reason}

@@ -220,6 +220,7 @@ class FakeService final : public control::Service {
     return settings_;
   }
   CatalogPtr catalog() const override { return catalog_; }
+  std::string trace() const override { return R"({"traceEvents":[]})"; }
 
   std::unique_ptr<control::Subscription> subscribe(std::function<void(const EventPtr&)> on_event) override {
     class Ends final : public control::Subscription {

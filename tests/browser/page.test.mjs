@@ -186,6 +186,17 @@ for (const look of kLooks) {
         await row.getByText('Cancelled', { exact: true }).waitFor();
       }));
 
+    test('a waiting job says why it waits and when it will start', () =>
+      visit(look, async (page) => {
+        const { jobs } = await server.post('/jobs', { jobs: [kLongJob, { ...kLongJob, prompt: 'next' }, { ...kLongJob, prompt: 'then' }] });
+        await go(page, 'queue');
+        const outlook = (job) => page.locator(`#queue li[data-job="${job.id}"] .outlook`);
+        await outlook(jobs[1]).filter({ hasText: /^Starts .+ · runs next on gpu \d+, free in \d+ s$/ }).waitFor();
+        await outlook(jobs[2]).filter({ hasText: /^Starts (in about|within) .+ · one gpu takes the jobs in order: 1 job is in front of it$/ }).waitFor();
+        assert.equal(await outlook(jobs[0]).count(), 0, 'a job that runs has no outlook');
+        await assertNoSideways(page);
+      }));
+
     test('a waiting job is moved, held and given a priority and a gpu, by keyboard', () =>
       visit(look, async (page) => {
         const { jobs } = await server.post('/jobs', { jobs: [1, 2, 3].map((n) => ({ ...kLongJob, prompt: `job ${n}` })) });

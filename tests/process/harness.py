@@ -142,7 +142,7 @@ class EventStream:
         def note(event):
             data = event["data"]
             for job in data.get("jobs", []) + ([data["job"]] if "job" in data else []):
-                if job["id"] in open_ids and job["state"] in states:
+                if job["id"] in open_ids and job.get("state") in states:  # a forecast tells no states
                     jobs[job["id"]] = job
                     open_ids.discard(job["id"])
             return not open_ids

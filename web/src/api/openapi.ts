@@ -381,6 +381,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the scheduler decided and the gpus did lately, for a trace viewer.
+         * @description In the JSON format of Chrome traces, which ui.perfetto.dev opens: a process for each gpu and one for host memory,
+         *     loads and runs as slices, each decision as an instant with its reason and what else came into question. The last
+         *     10,000 decisions and as many slices.
+         */
+        get: operations["get_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -648,6 +670,59 @@ export interface components {
             /** Format: int64 */
             finished_at_ms: number | null;
             progress: components["schemas"]["JobProgress"] | null;
+            /** @description Why it waits; null for a job that does not, or that nobody has looked at yet. Not in events. */
+            reason?: components["schemas"]["WaitingReason"] | null;
+            /** @description When it will probably start; null for a job that is held, runs or has ended. Not in events. */
+            predicted_start?: components["schemas"]["StartInterval"] | null;
+        };
+        /**
+         * @description What keeps a job from starting now, by the rules that decide. `text` says it in English; which other keys there
+         *     are depends on the kind.
+         */
+        WaitingReason: {
+            /**
+             * @description runs_next: on gpu, in ready_in_s. waits_for_gpu: all that it may use are busy, gpu is the first one free, and
+             *     loading there takes load_s. waits_for_warm_gpu: gpu holds its model; loading elsewhere would take load_s.
+             *     model_loading: on gpu. model_staging: into host memory. behind_jobs: jobs_ahead go first. behind_moved_job:
+             *     other_job was moved in front. strict_order: one gpu, jobs_ahead in front. gpu_keeps_models: loading on gpu
+             *     does not pay yet. backing_off: its worker died on gpu. no_gpu_fits, held: see held_reason of the job.
+             * @enum {string}
+             */
+            kind: "runs_next" | "waits_for_gpu" | "waits_for_warm_gpu" | "model_loading" | "model_staging" | "behind_jobs" | "behind_moved_job" | "strict_order" | "gpu_keeps_models" | "backing_off" | "no_gpu_fits" | "held";
+            text: string;
+            /** @description UUID. */
+            gpu?: string;
+            gpu_index?: number;
+            model?: string;
+            ready_in_s?: number;
+            load_s?: number;
+            /** @description Models that the load would push out of the gpu, or that keep it. */
+            pushes_out?: string[];
+            /** @description For those models. */
+            jobs_waiting?: number;
+            jobs_ahead?: number;
+            /** @description Of these */
+            own_jobs_ahead?: number;
+            /** Format: int64 */
+            other_job?: number;
+            held_reason?: components["schemas"]["HeldReason"];
+            /** Format: int64 */
+            needed_bytes?: number;
+            /**
+             * Format: int64
+             * @description Of the gpus in use; 0: none is.
+             */
+            largest_bytes?: number;
+        };
+        /** @description Four of five jobs start within it. */
+        StartInterval: {
+            /** Format: int64 */
+            earliest_ms: number;
+            /**
+             * Format: int64
+             * @description null: later than could be foreseen.
+             */
+            latest_ms: number | null;
         };
         JobWithImages: components["schemas"]["Job"] & {
             images: components["schemas"]["Image"][];
@@ -998,7 +1073,7 @@ export interface components {
          * @description Durable events are numbered without gaps across restarts; lossy ones have seq null and may be skipped.
          *     Readers ignore types they do not know.
          */
-        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["QueueChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["WorkerLoadingEvent"] | components["schemas"]["CountsEvent"];
+        EventEnvelope: components["schemas"]["SnapshotEvent"] | components["schemas"]["JobCreatedEvent"] | components["schemas"]["JobUpdatedEvent"] | components["schemas"]["ImagePublishedEvent"] | components["schemas"]["SettingsChangedEvent"] | components["schemas"]["QueueChangedEvent"] | components["schemas"]["GpuChangedEvent"] | components["schemas"]["ModelsChangedEvent"] | components["schemas"]["JobProgressEvent"] | components["schemas"]["ImagePreviewEvent"] | components["schemas"]["GpuSampleEvent"] | components["schemas"]["WorkerLoadingEvent"] | components["schemas"]["CountsEvent"] | components["schemas"]["QueueForecastEvent"];
         SnapshotEvent: {
             /** Format: int64 */
             seq: number;
@@ -1228,6 +1303,29 @@ export interface components {
             at: number;
             data: {
                 counts: components["schemas"]["Counts"];
+            };
+        };
+        /** @description At most once a second, while jobs wait. Takes the place of the one before. */
+        QueueForecastEvent: {
+            seq: null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "queue.forecast";
+            /**
+             * Format: int64
+             * @description Unix milliseconds.
+             */
+            at: number;
+            data: {
+                /** @description Those that start soonest, at most 200. */
+                jobs: {
+                    /** Format: int64 */
+                    id: number;
+                    reason: components["schemas"]["WaitingReason"];
+                    predicted_start: components["schemas"]["StartInterval"] | null;
+                }[];
             };
         };
         FieldError: {
@@ -1875,6 +1973,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trace. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        displayTimeUnit?: string;
+                        traceEvents: Record<string, never>[];
+                    };
                 };
             };
             default: components["responses"]["Problem"];

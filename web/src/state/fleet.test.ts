@@ -402,3 +402,30 @@ describe('pages of the gallery', () => {
     expect(fleet.gallery_has_more).toBe(true);
   });
 });
+
+describe('the outlook of waiting jobs', () => {
+  const reason = { kind: 'runs_next' as const, text: 'runs next on gpu 0, free in 4 s' };
+  const forecast = (...ids: number[]) =>
+    message('queue.forecast', null, {
+      jobs: ids.map((id) => ({ id, reason, predicted_start: { earliest_ms: 1_000, latest_ms: 2_000 } })),
+    });
+
+  it('comes with the snapshot', () => {
+    const job = makeJob(1, { reason, predicted_start: null });
+    const fleet = after(snapshotMessage({ jobs: [job] }));
+    expect(fleet.outlooks.get(1)).toEqual({ at: 0, reason, predicted_start: null });
+  });
+
+  it('is replaced by each forecast', () => {
+    const fleet = after(snapshotMessage({ jobs: [makeJob(1), makeJob(2)] }), forecast(1), forecast(2));
+    expect([...fleet.outlooks.keys()]).toEqual([2]);
+    expect(fleet.outlooks.get(2)?.predicted_start).toEqual({ earliest_ms: 1_000, latest_ms: 2_000 });
+  });
+
+  it('ends when the job starts, also for a forecast that comes late', () => {
+    const started = message('job.updated', 1, { job: makeJob(1, { state: 'running' }) });
+    const fleet = after(snapshotMessage({ jobs: [makeJob(1)] }), forecast(1), started);
+    expect(fleet.outlooks.size).toBe(0);
+    expect(reduce(fleet, [forecast(1)]).outlooks.size).toBe(0);
+  });
+});

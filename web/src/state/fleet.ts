@@ -15,9 +15,11 @@ import type {
   Pauses,
   Profile,
   Progress,
+  Reason,
   Server,
   Settings,
   Snapshot,
+  StartInterval,
   Telemetry,
 } from '../api/types';
 
@@ -29,6 +31,13 @@ export const kSamplesKept = 60;
 export interface Live {
   job_id: number;
   progress: Progress;
+}
+
+/** Why a job waits and when it will start, as of `at`. */
+export interface Outlook {
+  at: number;
+  reason: Reason;
+  predicted_start: StartInterval | null;
 }
 
 export interface Fleet {
@@ -53,6 +62,8 @@ export interface Fleet {
   default_model: string | null;
   /** By gpu uuid. */
   live: ReadonlyMap<string, Live>;
+  /** Of jobs that wait, by id. */
+  outlooks: ReadonlyMap<number, Outlook>;
   /** How far a model is loaded, 0 to 1, by gpu uuid. */
   loading: ReadonlyMap<string, number>;
   /** Data addresses by preview_key(). */
@@ -95,6 +106,7 @@ export const kEmptyFleet: Fleet = {
   profiles: [],
   default_model: null,
   live: new Map(),
+  outlooks: new Map(),
   loading: new Map(),
   previews: new Map(),
   samples: new Map(),
@@ -141,7 +153,7 @@ class Draft {
     this.changed = true;
   }
 
-  map<K extends 'jobs' | 'live' | 'loading' | 'previews' | 'samples'>(key: K): Map<unknown, unknown> {
+  map<K extends 'jobs' | 'live' | 'outlooks' | 'loading' | 'previews' | 'samples'>(key: K): Map<unknown, unknown> {
     if (!this.owned.has(key)) {
       this.owned.add(key);
       this.set(key, new Map(this.fleet[key] as ReadonlyMap<unknown, unknown>) as unknown as Fleet[K]);
@@ -162,7 +174,7 @@ class Draft {
 
 function accept(draft: Draft, message: Message): void {
   if (message.type === 'snapshot') {
-    acceptSnapshot(draft, message.data);
+    acceptSnapshot(draft, message.data, message.at);
     return;
   }
   const { fleet } = draft;
@@ -184,12 +196,14 @@ function accept(draft: Draft, message: Message): void {
   applyDurable(draft, message);
 }
 
-function acceptSnapshot(draft: Draft, snapshot: Snapshot): void {
+function acceptSnapshot(draft: Draft, snapshot: Snapshot, at: number): void {
   const waiting = draft.fleet.pending;
   const jobs = new Map<number, Job>();
   const live = new Map<string, Live>();
-  for (const job of snapshot.jobs) {
+  const outlooks = new Map<number, Outlook>();
+  for (const { reason, predicted_start, ...job } of snapshot.jobs) {
     jobs.set(job.id, job);
+    if (reason) outlooks.set(job.id, { at, reason, predicted_start: predicted_start ?? null });
     if (job.state === 'running' && job.progress) live.set(job.progress.gpu, { job_id: job.id, progress: job.progress });
   }
   const previews = new Map([...draft.fleet.previews].filter(([key]) => jobs.get(parseInt(key, 10))?.state === 'running'));
@@ -208,8 +222,9 @@ function acceptSnapshot(draft: Draft, snapshot: Snapshot): void {
   draft.set('default_model', snapshot.default_model);
   draft.set('jobs', jobs);
   draft.set('live', live);
+  draft.set('outlooks', outlooks);
   draft.set('previews', previews);
-  for (const key of ['jobs', 'live', 'previews']) draft.own(key);
+  for (const key of ['jobs', 'live', 'outlooks', 'previews']) draft.own(key);
   restartGallery(draft, snapshot.images);
   rememberSamples(draft, snapshot.gpus);
   for (const message of waiting) accept(draft, message);
@@ -279,6 +294,9 @@ function applyLossy(draft: Draft, message: Message): void {
     case 'counts':
       draft.set('counts', { ...kNoCounts, ...message.data.counts });
       return;
+    case 'queue.forecast':
+      hearForecast(draft, message.data.jobs, message.at);
+      return;
     default:
       // A type of a later server.
       return;
@@ -289,11 +307,23 @@ function putJob(draft: Draft, job: Job): void {
   const before = draft.fleet.jobs.get(job.id);
   draft.map('jobs').set(job.id, job);
   if (job.state !== 'running') forgetLive(draft, job.id);
+  // The reason of the state before says nothing any more.
+  if (before?.state !== job.state && draft.fleet.outlooks.has(job.id)) draft.map('outlooks').delete(job.id);
   if (before?.state === job.state) return;
   const counts = { ...draft.fleet.counts };
   if (before) counts[before.state] = Math.max(0, counts[before.state] - 1);
   counts[job.state] += 1;
   draft.set('counts', counts);
+}
+
+function hearForecast(draft: Draft, told: readonly ({ id: number } & Omit<Outlook, 'at'>)[], at: number): void {
+  const outlooks = new Map<number, Outlook>();
+  for (const { id, reason, predicted_start } of told) {
+    const state = draft.fleet.jobs.get(id)?.state;
+    if (state === 'queued' || state === 'held') outlooks.set(id, { at, reason, predicted_start });
+  }
+  draft.set('outlooks', outlooks);
+  draft.own('outlooks');
 }
 
 function forgetLive(draft: Draft, jobId: number): void {

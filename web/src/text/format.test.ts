@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, bytes, duration, percent, plural, shortUuid } from './format';
+import { ago, bytes, duration, percent, plural, shortUuid, startsIn } from './format';
 
 describe('format', () => {
   it('writes sizes in binary units and unknown as a dash', () => {
@@ -23,6 +23,16 @@ describe('format', () => {
     expect(ago(1_000, 3_000)).toBe('just now');
     expect(ago(0, 120_000)).toBe('2 min ago');
     expect(ago(0, 3 * 3_600_000)).toBe('3 h ago');
+  });
+
+  it('writes when something will start', () => {
+    expect(startsIn(120_000, 240_000, 0)).toBe('in about 2–4 min');
+    expect(startsIn(11_000, 12_000, 1_000)).toBe('in about 10–11 s');
+    expect(startsIn(10_000, 10_200, 0)).toBe('in about 10 s');
+    expect(startsIn(0, 30_000, 1_000)).toBe('within 29 s');
+    expect(startsIn(0, 1_000, 5_000)).toBe('any moment now');
+    expect(startsIn(600_000, null, 0)).toBe('in 10 min at the earliest');
+    expect(startsIn(2 * 3_600_000, 3 * 3_600_000, 0)).toBe('in about 2–3 h');
   });
 
   it('writes counts and short identities', () => {

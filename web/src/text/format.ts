@@ -37,6 +37,24 @@ export function duration(seconds: number | null): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** When something will happen, from now: "in about 2–4 min". */
+export function startsIn(earliest_ms: number, latest_ms: number | null, now_ms: number): string {
+  const earliest = Math.max(0, (earliest_ms - now_ms) / 1000);
+  const latest = latest_ms === null ? null : (latest_ms - now_ms) / 1000;
+  const [unit, size] = unitOf(latest ?? earliest);
+  const first = Math.round(earliest / size);
+  if (latest === null) return first === 0 ? 'at an unknown time' : `in ${first} ${unit} at the earliest`;
+  if (latest <= 0) return 'any moment now';
+  const last = Math.max(1, Math.round(latest / size));
+  if (first === 0) return `within ${last} ${unit}`;
+  return first === last ? `in about ${last} ${unit}` : `in about ${first}–${last} ${unit}`;
+}
+
+function unitOf(seconds: number): [string, number] {
+  if (seconds < 90) return ['s', 1];
+  return seconds < 90 * 60 ? ['min', 60] : ['h', 3600];
+}
+
 export function plural(count: number, one: string, many: string = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }

@@ -144,6 +144,8 @@ export const text = {
     empty_next: 'Write a prompt and press Generate. Jobs survive a restart of the server.',
     position: (n: number) => `#${n} in line`,
     next: 'Next',
+    starts: (when: string) => `Starts ${when}`,
+    starts_title: 'Four of five jobs start within this time.',
     more: (n: number) => `and ${n} more in line`,
     ahead: (n: number) => `${n} earlier in line are not listed here`,
     cancel: (id: number) => `Cancel job ${id}`,
@@ -268,7 +270,7 @@ export const text = {
     close: 'Close help',
     points: [
       ['Create', 'Write a prompt and press Generate. A profile adds words to the prompt and recommends steps and a sampler; the box above the button shows what will really be used.'],
-      ['Queue', 'An accepted job is on disk and survives a restart. Jobs run in order of priority, then of arrival. Every waiting job says why it waits. Its menu changes its place, priority and GPU or holds it; Pause lets nothing new start. A job that failed or was cancelled can be tried again: it makes the pictures it lacks.'],
+      ['Queue', 'An accepted job is on disk and survives a restart. Jobs run in order of priority, then of arrival. Every waiting job says why it waits and when it will probably start; four of five start within that time. Its menu changes its place, priority and GPU or holds it; Pause lets nothing new start. A job that failed or was cancelled can be tried again: it makes the pictures it lacks.'],
       ['Multi-GPU', 'Off: one GPU works, strictly in order. On: jobs and their images spread over up to the number of GPUs you choose. It can change at any time; running images finish where they are.'],
       ['Pictures', 'Every picture is a PNG in the output folder, with all its settings inside the file.'],
     ] as readonly (readonly [string, string])[],
