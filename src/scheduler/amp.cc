@@ -13,6 +13,7 @@ constexpr std::size_t kPrefix = 24;                  // jobs of a model that a l
 constexpr double kAgingBacklog = 1.5;                // the aging clock is this many times the backlog
 constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
 constexpr std::size_t kMostCandidates = 40;          // models weighed for a load
+constexpr std::size_t kMostBehind = 16;              // running gpus that a load is weighed for
 constexpr double kOtherFamilies = 0.05;              // warm starts yield a little where other models wait too
 constexpr double kCopyCounts = 0.5;                  // what a further copy has to gain per second of its load
 constexpr double kWhileStaging = 0.5;                // a load from the disk while it is read for another model
@@ -36,34 +37,32 @@ bool better(const Choice& a, const Choice& b) {
 
 double class_weight(Priority priority) { return kClassWeight[static_cast<std::size_t>(priority)]; }
 
+double backlog_of(const Board& board) {
+  int usable = 0;
+  double seconds = 0.0;
+  for (const BoardGpu& gpu : board.gpus) {
+    if (!gpu.usable) continue;
+    ++usable;
+    if (gpu.running >= 0) seconds += std::max(0.0, gpu.run_end - board.now);
+  }
+  for (const int model : board.wanted) seconds += board.model(model).queued_seconds;
+  return seconds / std::max(usable, 1);
+}
+
 void Amp::refresh() {
   usable_ = 0;
-  waiting_ = 0;
-  double seconds = 0.0;
-  for (const BoardGpu& gpu : board_.gpus) {
-    if (!gpu.usable) continue;
-    ++usable_;
-    if (gpu.running >= 0) seconds += std::max(0.0, gpu.run_end - board_.now);
-  }
+  for (const BoardGpu& gpu : board_.gpus) usable_ += gpu.usable ? 1 : 0;
   usable_ = std::max(usable_, 1);
-  for (const int model : board_.wanted) {
-    seconds += board_.model(model).queued_seconds;
-    waiting_ += board_.model(model).queued;
-  }
-  backlog_ = seconds / usable_;
+  waiting_ = 0;
+  for (const int model : board_.wanted) waiting_ += board_.model(model).queued;
+  backlog_ = backlog_of(board_);
   aging_ = std::max(board_.tuning.aging_seconds, kAgingBacklog * backlog_);
   gpu_types_ = 0;
   for (const BoardGpu& gpu : board_.gpus) gpu_types_ = std::max(gpu_types_, static_cast<std::size_t>(gpu.type) + 1);
-  holders_.assign(board_.models.size(), 0);
-  worth_.resize(board_.models.size());
-  for (Worth& worth : worth_) worth.made = false;
+  holders_ = board_.all_holders();
+  worth_.clear();
+  worth_of_.assign(board_.models.size(), nullptr);
   homeless_ = 0;
-  for (std::size_t g = 0; g < board_.gpus.size(); ++g) {
-    const BoardGpu& gpu = board_.gpus[g];
-    const auto add = [&](int model) { holders_[static_cast<std::size_t>(model)] |= bit(static_cast<int>(g)); };
-    if (gpu.loading >= 0) add(gpu.loading);
-    for (const Resident& resident : gpu.residents) add(resident.model);
-  }
   for (const int model : board_.wanted) {
     if (holders_[static_cast<std::size_t>(model)] == 0) homeless_ += board_.model(model).queued;
   }
@@ -107,13 +106,12 @@ double Amp::weight(const BoardJob& job) const {
   return class_weight(job.priority) * (1.0 + (board_.now - job.arrived) / aging_) * board_.fairness(ahead);
 }
 
-const Amp::Worth& Amp::worth(int model) const {
-  Worth& worth = worth_[static_cast<std::size_t>(model)];
-  if (worth.made) return worth;
-  worth.made = true;
-  worth.flow = -1.0;
-  worth.weights.clear();
-  worth.most.fill(0.0);
+Amp::Worth& Amp::worth(int model) const {
+  Worth*& made = worth_of_[static_cast<std::size_t>(model)];
+  if (made != nullptr) return *made;
+  Worth& worth = worth_.emplace_back();
+  made = &worth;
+  worth.weights.reserve(board_.model(model).window.size());
   for (const BoardJob& job : board_.model(model).window) {
     const double value = weight(job);
     worth.weights.push_back(value);
@@ -221,7 +219,7 @@ Choice Amp::overdue_start(GpuMask idle) {
     double least_load = kNever;
     for_each_gpu(idle & allowed, [&, m = model, j = job](int g) {
       if (!can_load(g, m) || !may_switch(g)) return;
-      const Eviction eviction = eviction_for(board_, g, m);
+      const Eviction eviction = eviction_for(board_, holders_, g, m);
       if (eviction.price >= kNever) return;
       const double load = board_.load_seconds(m, g);
       const double cost = load + board_.run_seconds(*j, g) + 0.5 * eviction.price;
@@ -331,8 +329,7 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
 }
 
 double Amp::flow_without_more(int model) const {
-  (void)worth(model);
-  double& sum = worth_[static_cast<std::size_t>(model)].flow;
+  double& sum = worth(model).flow;
   if (sum < 0.0) sum = flow(model, holders(model), -1, 0.0);
   return sum;
 }
@@ -356,7 +353,7 @@ Choice Amp::load_choice(int model, int g, GpuMask idle, double least) const {
   const double copy_cost = load * (kCopyCounts + displaced / usable_);
   const double without = all_have_copies ? flow_without_more(model) : kNever;
   if (without <= copy_cost) return {};
-  const Eviction eviction = eviction_for(board_, g, model);
+  const Eviction eviction = eviction_for(board_, holders_, g, model);
   if (eviction.price >= kNever) return {};
   const double price = board_.tuning.eviction * eviction.price;
   double index = 0.0;
@@ -374,10 +371,8 @@ Choice Amp::load_choice(int model, int g, GpuMask idle, double least) const {
 }
 
 void Amp::cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const {
-  GpuMask for_all = ~GpuMask{};  // gpus that every job may use
-  for (const int model : board_.wanted) {
-    for (const BoardJob& job : board_.model(model).window) for_all &= job.gpus;
-  }
+  GpuMask for_all = ~GpuMask{};
+  for (const int model : board_.wanted) for_all &= board_.model(model).gpus_of_all;
   GpuMask empty_types = 0;  // one empty gpu of a type stands for all of them that every job may use
   for_each_gpu(idle, [&](int g) {
     const BoardGpu& gpu = board_.gpu(g);
@@ -434,7 +429,7 @@ double Amp::best_warm_of(int gpu) const {
   return best;
 }
 
-Choice Amp::load_behind_choice(int model, int g, double warm) const {
+Choice Amp::load_behind_choice(int model, int g, GpuMask idle, double warm) const {
   const BoardModel& facts = board_.model(model);
   const auto type = static_cast<std::size_t>(board_.gpu(g).type);
   const GpuMask copies = holders(model);
@@ -445,23 +440,23 @@ Choice Amp::load_behind_choice(int model, int g, double warm) const {
   const double from_host = facts.load_from_host[type];
   if (!facts.in_host && facts.file_bytes / board_.disk_bytes_per_second > kDiskNearlyAsFast * from_host) return {};
   const double load = kSlowerBesideRun * board_.load_seconds(model, g);
-  if ((copies & first->gpus) != 0) return copy_behind_choice(model, g, *first, load);
-  const Eviction eviction = eviction_for(board_, g, model);
+  if ((copies & first->gpus) != 0) return copy_behind_choice(model, g, idle, *first, load);
+  const Eviction eviction = eviction_for(board_, holders_, g, model);
   if (eviction.price >= kNever) return {};
   const double index = composite(model, g, load + board_.tuning.eviction * eviction.price);
   return index > warm ? Choice{Choice::Kind::load_behind, g, model, first->id, index} : Choice{};
 }
 
 // A further copy, where none of those that there are is idle.
-Choice Amp::copy_behind_choice(int model, int g, const BoardJob& first, double load) const {
+Choice Amp::copy_behind_choice(int model, int g, GpuMask idle, const BoardJob& first, double load) const {
   if (board_.tuning.replicate_behind == Part::off) return {};
   const GpuMask copies = holders(model);
-  if (copies & first.gpus & board_.idle_gpus()) return {};
+  if (copies & first.gpus & idle) return {};
   const double displaced = waiting_for_residents(g, model) + homeless_;
   const double cost = kCopyBehind * load * (kCopyCounts + displaced / usable_);
   const double without = flow_without_more(model);
   if (without <= cost) return {};
-  const Eviction eviction = eviction_for(board_, g, model);
+  const Eviction eviction = eviction_for(board_, holders_, g, model);
   if (eviction.price >= kNever) return {};
   const double price = board_.tuning.eviction * eviction.price;
   const double ready = std::max(board_.run_end(g), board_.now + load);
@@ -483,18 +478,33 @@ GpuMask Amp::kept_for_overdue() const {
   return kept;
 }
 
+// Running gpus that a load may begin beside: of very many those that are free soonest.
+std::vector<int> Amp::running_gpus() const {
+  std::vector<std::pair<double, int>> running;
+  for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
+    const BoardGpu& gpu = board_.gpu(g);
+    if (gpu.usable && gpu.running >= 0 && gpu.loading < 0) running.emplace_back(gpu.run_end, g);
+  }
+  if (running.size() > kMostBehind) {
+    std::nth_element(running.begin(), running.begin() + static_cast<std::ptrdiff_t>(kMostBehind), running.end());
+    running.resize(kMostBehind);
+  }
+  std::vector<int> gpus;
+  for (const auto& [end, gpu] : running) gpus.push_back(gpu);
+  return gpus;
+}
+
 Choice Amp::next_behind() const {
   if (board_.tuning.load_behind == Part::off || !board_.load_beside_run || board_.wanted.empty()) return {};
   const GpuMask kept = kept_for_overdue();
+  const GpuMask idle = board_.idle_gpus();
   Choice best;
   Choice copy;
-  for (int g = 0; g < static_cast<int>(board_.gpus.size()); ++g) {
-    const BoardGpu& gpu = board_.gpu(g);
-    if (!gpu.usable || gpu.running < 0 || gpu.loading >= 0) continue;
+  for (const int g : running_gpus()) {
     const double warm = best_warm_of(g);
     for (const int model : candidates_) {
       if ((kept & bit(g)) && !board_.model(model).overdue) continue;
-      const Choice choice = load_behind_choice(model, g, warm);
+      const Choice choice = load_behind_choice(model, g, idle, warm);
       if (choice.kind == Choice::Kind::none) continue;
       Choice& found = (holders(model) & first_for(model, g)->gpus) != 0 ? copy : best;
       if (better(choice, found)) found = choice;

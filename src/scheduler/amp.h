@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <vector>
 
 #include "scheduler/board.h"
@@ -15,6 +16,9 @@ namespace pixelfleet::scheduler {
 
 // What a job counts beside a normal one that waits as long.
 double class_weight(Priority priority);
+
+// Seconds until all that runs and waits were done, shared by the usable gpus.
+double backlog_of(const Board& board);
 
 class Amp {
  public:
@@ -48,8 +52,9 @@ class Amp {
   Choice overdue_start(GpuMask idle);
   void warm_starts(GpuMask idle, std::vector<Choice>& found) const;
   void cold_loads(GpuMask idle, double least, std::vector<Choice>& found) const;
-  Choice load_behind_choice(int model, int gpu, double warm) const;
-  Choice copy_behind_choice(int model, int gpu, const BoardJob& first, double load) const;
+  std::vector<int> running_gpus() const;
+  Choice load_behind_choice(int model, int gpu, GpuMask idle, double warm) const;
+  Choice copy_behind_choice(int model, int gpu, GpuMask idle, const BoardJob& first, double load) const;
   double composite(int model, int gpu, double cost) const;
   double flow(int model, GpuMask copies, int extra, double extra_ready) const;
   double flow_without_more(int model) const;
@@ -63,12 +68,11 @@ class Amp {
   // The weights of a model's window, and per gpu type the most that any of its jobs is worth per second (LoRA changes
   // not counted, so never less than it is). Made when asked for, until time passes or the window changes.
   struct Worth {
-    bool made = false;
     double flow = -1.0;  // of its jobs on the copies that there are; negative: not asked for yet
     std::vector<double> weights;
     std::array<double, kMaxGpuTypes> most{};
   };
-  const Worth& worth(int model) const;
+  Worth& worth(int model) const;
 
   Board& board_;
   double backlog_ = 0.0;
@@ -76,10 +80,11 @@ class Amp {
   int usable_ = 1;
   int waiting_ = 0;  // jobs
   std::size_t gpu_types_ = 0;
-  std::vector<int> candidates_;       // models that a load may be for, ascending
-  int homeless_ = 0;                  // of these, jobs whose model is on no gpu
-  std::vector<GpuMask> holders_;      // by model
-  mutable std::vector<Worth> worth_;  // by model
+  std::vector<int> candidates_;           // models that a load may be for, ascending
+  int homeless_ = 0;                      // of these, jobs whose model is on no gpu
+  std::vector<GpuMask> holders_;          // by model
+  mutable std::deque<Worth> worth_;       // made
+  mutable std::vector<Worth*> worth_of_;  // by model; null: not made
 };
 
 }  // namespace pixelfleet::scheduler

@@ -47,17 +47,14 @@ class Ledger {
   std::vector<Resident> present_;
 };
 
-int copies_elsewhere(const Board& board, int model, int gpu) {
-  return __builtin_popcountll(board.holders(model) & ~bit(gpu));
-}
-
 // Expected seconds of reloading it: its load, times how likely it is wanted again soon; copies make it cheap.
-double price_of(const Board& board, int model, int gpu) {
+double price_of(const Board& board, GpuMask holders, int model, int gpu) {
   const double load = board.load_seconds(model, gpu);
   const int queued = board.model(model).queued;
   const double wanted =
       queued > 0 ? 1.0 + 0.5 * std::min(queued, 6) : 1.0 - std::exp(-board.rate(model) * (30.0 + 3.0 * load));
-  return load * wanted / (1.0 + 1.5 * copies_elsewhere(board, model, gpu));
+  const int copies_elsewhere = __builtin_popcountll(holders & ~bit(gpu));
+  return load * wanted / (1.0 + 1.5 * copies_elsewhere);
 }
 
 // An overdue job keeps its model on a gpu that may run it; elsewhere it would only keep others from running.
@@ -116,6 +113,16 @@ GpuMask Board::holders(int index) const {
   return mask;
 }
 
+std::vector<GpuMask> Board::all_holders() const {
+  std::vector<GpuMask> holders(models.size(), 0);
+  for (std::size_t g = 0; g < gpus.size(); ++g) {
+    const auto add = [&](int model) { holders[static_cast<std::size_t>(model)] |= bit(static_cast<int>(g)); };
+    if (gpus[g].loading >= 0) add(gpus[g].loading);
+    for (const Resident& resident : gpus[g].residents) add(resident.model);
+  }
+  return holders;
+}
+
 GpuMask Board::idle_gpus() const {
   GpuMask mask = 0;
   for (std::size_t g = 0; g < gpus.size(); ++g) {
@@ -149,7 +156,11 @@ NextStaging next_staging(const Board& board) {
   return best;
 }
 
-Eviction eviction_for(const Board& board, int gpu_index, int model) {
+Eviction eviction_for(const Board& board, int gpu, int model) {
+  return eviction_for(board, board.all_holders(), gpu, model);
+}
+
+Eviction eviction_for(const Board& board, const std::vector<GpuMask>& holders, int gpu_index, int model) {
   const BoardGpu& gpu = board.gpu(gpu_index);
   Ledger ledger(board, gpu_index, model);
   Eviction eviction{0.0, {}};
@@ -164,7 +175,8 @@ Eviction eviction_for(const Board& board, int gpu_index, int model) {
   for (const Resident& resident : gpu.residents) {
     const BoardModel& facts = board.model(resident.model);
     if (resident.model == gpu.running || facts.pinned || is_kept_for_overdue(facts, gpu_index)) continue;
-    const double price = price_of(board, resident.model, gpu_index);
+    const GpuMask copies = holders[static_cast<std::size_t>(resident.model)];
+    const double price = price_of(board, copies, resident.model, gpu_index);
     candidates.push_back({price, price / std::max(resident.weights_bytes, 1.0), resident});
   }
   std::sort(candidates.begin(), candidates.end(), [](const Victim& a, const Victim& b) {

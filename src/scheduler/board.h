@@ -57,6 +57,7 @@ struct BoardModel {
   int queued = 0;                // all of them
   double queued_seconds = 0.0;   // their run times, each on its best gpu
   double oldest_arrival = 0.0;   // of the window
+  GpuMask gpus_of_all = 0;       // that every job of the window may use, or fewer
   std::vector<BoardJob> window;  // in order
 };
 
@@ -150,6 +151,7 @@ struct Board {
   double run_seconds(const BoardJob& job, int gpu) const;  // loaded, the change of its worker's LoRA set included
   double rate(int model) const;                            // now
   GpuMask holders(int model) const;                        // resident or loading
+  std::vector<GpuMask> all_holders() const;                // by model
   GpuMask idle_gpus() const;
   double run_end(int gpu) const { return std::max(now, this->gpu(gpu).run_end); }
   double load_end(int gpu) const { return std::max(now, this->gpu(gpu).load_end); }
@@ -177,5 +179,7 @@ struct Eviction {
   std::vector<int> victims;  // models, in the order of leaving
 };
 Eviction eviction_for(const Board& board, int gpu, int model);
+// For many questions about one board.
+Eviction eviction_for(const Board& board, const std::vector<GpuMask>& holders, int gpu, int model);
 
 }  // namespace pixelfleet::scheduler

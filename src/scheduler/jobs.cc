@@ -99,8 +99,8 @@ void Scheduler::State::settle(OpenJob& job) {
     return runs ? tell(job, JobState::running) : tell(job, JobState::held, reason);
   }
   tell(job, runs ? JobState::running : JobState::queued);
-  if (queue.contains(job.id)) return queue.touch(job.model);  // more or less of it waits than before
-  job.estimate.machine = 0;                                   // its lane may be another one
+  if (queue.contains(job.id)) return queue.touch(job.id);  // more or less of it waits than before
+  job.estimate.machine = 0;                                // its lane may be another one
   queue.insert({job.priority, job.rank, job.id}, job.lane());
 }
 

@@ -58,6 +58,7 @@ WorkerId Scheduler::State::start_worker(Slot& slot, const ModelFacts& model, con
   Worker worker;
   worker.gpu = slot.gpu.uuid;
   worker.model = model.key;
+  worker.model_index = model_index(model.key);
   worker.bytes = weights_bytes(model, policy);
   worker.workspace_bytes = model.workspace_bytes;
   worker.started_for = job.id;

@@ -1,7 +1,7 @@
 // From State to the board of the amp policy, and from its choices to actions.
 //
 // The board is the scheduler's state in the units of the policy: gpus are copied at every decision, a model's window
-// only after its jobs or the machine have changed.
+// (window.cc) only after its jobs or the machine have changed.
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -14,12 +14,8 @@
 namespace pixelfleet::scheduler {
 namespace {
 
-constexpr std::size_t kScan = 96;  // jobs of a model, first in order, that a window is chosen from
-constexpr float kUnknownSeconds = 1e9f;
 constexpr double kRateSeconds = 900.0;
 constexpr std::size_t kRecent = 8;  // jobs of a model that are remembered as examples
-
-double to_seconds(Instant instant) { return static_cast<double>(instant.time_since_epoch().count()) * 1e-6; }
 
 Duration from_seconds(double seconds) { return Duration{static_cast<std::int64_t>(std::min(1e9, seconds) * 1e6)}; }
 
@@ -27,14 +23,15 @@ Instant to_instant(double seconds) {
   return Instant{Duration{static_cast<std::int64_t>(std::min(1e12, seconds) * 1e6)}};
 }
 
-// A prior may say anything; what the policy weighs is positive and finite.
-float sane(double seconds) { return seconds >= 1e-3 ? static_cast<float>(std::min(seconds, 1e6)) : 1e-3f; }
-
 int intern(std::map<std::string, int>& names, const std::string& name) {
   return names.emplace(name, static_cast<int>(names.size())).first->second;
 }
 
 }  // namespace
+
+double to_seconds(Instant instant) { return static_cast<double>(instant.time_since_epoch().count()) * 1e-6; }
+
+float sane(double seconds) { return seconds >= 1e-3 ? static_cast<float>(std::min(seconds, 1e6)) : 1e-3f; }
 
 double seconds_between(Instant from, Instant to) { return static_cast<double>((to - from).count()) * 1e-6; }
 
@@ -43,6 +40,7 @@ int Scheduler::State::model_index(const ModelKey& key) {
   if (inserted) {
     planning.model_keys.push_back(key);
     planning.board.models.emplace_back();
+    planning.windows.emplace_back();
     queue.touch(key);
   }
   return found->second;
@@ -59,6 +57,7 @@ int Scheduler::State::gpu_type(const std::string& name) {
 void Scheduler::State::forget_plans() {
   planning.board = {};
   planning.models.clear();
+  planning.windows.clear();
   planning.model_keys.clear();
   planning.owners.clear();
   planning.submitted.clear();
@@ -84,7 +83,7 @@ void Scheduler::State::note_arrival(OpenJob& job) {
   estimate.place = planning.submitted[owner]++;
   estimate.loras = job.shape.loras.empty() ? 0 : 1 + intern(planning.loras, job.shape.loras);
   planning.board.now = to_seconds(now);
-  estimate.backlog_at_arrival = Amp(planning.board).backlog();
+  estimate.backlog_at_arrival = backlog_of(planning.board);
 
   BoardModel& model = planning.board.model(model_index(job.model));
   const double at = to_seconds(job.arrived_at);
@@ -104,120 +103,6 @@ void Scheduler::State::note_arrival(OpenJob& job) {
   } else {
     recent[planning.arrivals % kRecent] = std::move(facts);
   }
-}
-
-const Planning::Pace& Scheduler::State::pace_of(OpenJob& job) {
-  const ModelFacts& model = models.at(job.model);
-  if (job.estimate.pace < 0) {
-    const auto [found, inserted] = planning.pace_index.emplace(std::pair(cost_family(model), job.shape.sampler),
-                                                               static_cast<int>(planning.paces.size()));
-    if (inserted) planning.paces.push_back({job.shape.sampler, 0, 0, {}});
-    job.estimate.pace = found->second;
-  }
-  Planning::Pace& pace = planning.paces[static_cast<std::size_t>(job.estimate.pace)];
-  if (pace.version == planning.costs.version() + 1 && pace.gpu_types == planning.gpu_types.size()) return pace;
-  pace.version = planning.costs.version() + 1;
-  pace.gpu_types = planning.gpu_types.size();
-  for (std::size_t type = 0; type < pace.gpu_types; ++type) {
-    pace.ratio[type] = static_cast<float>(planning.costs.run_ratio(model, pace.sampler, planning.gpu_types[type]));
-  }
-  return pace;
-}
-
-BoardJob Scheduler::State::board_job(OpenJob& job, int model) {
-  Estimate& estimate = job.estimate;
-  const int images = static_cast<int>(job.missing.size() - job.in_flight.size() - job.in_chunks.size());
-  if (estimate.images != images || estimate.gpu_types != planning.gpu_types.size()) {
-    estimate.images = images;
-    estimate.gpu_types = planning.gpu_types.size();
-    estimate.seconds.fill(kUnknownSeconds);
-    for (std::size_t type = 0; type < estimate.gpu_types; ++type) {
-      const CostPrior& prior = CostModel::prior_for(models.at(job.model), planning.gpu_types[type]);
-      estimate.seconds[type] = static_cast<float>(CostModel::prior_run_seconds(prior.run, job.shape, images));
-    }
-  }
-  if (estimate.machine != planning.machine) {
-    estimate.machine = planning.machine;
-    estimate.gpus = 0;
-    for (const Slot* slot : candidates(job.lane())) {
-      const auto at = std::find(selected.begin(), selected.end(), slot->gpu.uuid) - selected.begin();
-      estimate.gpus |= bit(static_cast<int>(at));
-    }
-  }
-  const Planning::Pace& pace = pace_of(job);
-  BoardJob entry;
-  entry.id = job.id;
-  entry.priority = job.priority;
-  entry.model = model;
-  entry.owner = estimate.owner;
-  entry.place = estimate.place;
-  entry.images = images;
-  entry.loras = estimate.loras;
-  entry.arrived = to_seconds(job.arrived_at);
-  entry.backlog_at_arrival = estimate.backlog_at_arrival;
-  entry.gpus = estimate.gpus;
-  entry.seconds.fill(kUnknownSeconds);
-  for (std::size_t type = 0; type < estimate.gpu_types; ++type) {
-    entry.seconds[type] = sane(static_cast<double>(estimate.seconds[type]) * static_cast<double>(pace.ratio[type]));
-  }
-  if (queue.any_moved()) {
-    for (std::size_t g = 0; g < selected.size(); ++g) {
-      if (must_wait_for_moved(job, gpus.at(selected[g]))) entry.gpus &= ~bit(static_cast<int>(g));
-    }
-  }
-  return entry;
-}
-
-// The first kScan jobs in order, and the first of each lane and priority wherever it stands, shortened to kWindow.
-void Scheduler::State::sync_window(const ModelKey& key) {
-  const int index = model_index(key);
-  BoardModel& model = planning.board.model(index);
-  model.window.clear();
-  model.queued = static_cast<int>(queue.count(key));
-  model.queued_seconds = 0.0;
-  if (model.queued == 0 || !models.contains(key)) return;
-  for (Queue::Walk walk(queue, key); !walk.at_end() && model.window.size() < kScan; walk.next()) {
-    model.window.push_back(board_job(jobs.at(walk.job()), index));
-  }
-  std::vector<JobId> firsts;
-  if (static_cast<std::size_t>(model.queued) > kWindow) firsts = queue.firsts_of(key);
-  if (static_cast<std::size_t>(model.queued) > model.window.size()) {
-    for (const JobId first : firsts) {
-      if (planning.board.find(index, first) == nullptr) model.window.push_back(board_job(jobs.at(first), index));
-    }
-  }
-  const double scanned = static_cast<double>(model.window.size());
-  model.oldest_arrival = kNever;
-  for (const BoardJob& job : model.window) {
-    model.queued_seconds += *std::min_element(job.seconds.begin(), job.seconds.end()) * (model.queued / scanned);
-    model.oldest_arrival = std::min(model.oldest_arrival, job.arrived);
-  }
-  if (model.window.size() > kWindow) shorten_window(model.window, std::move(firsts));
-}
-
-// The older half stays; then the first of each lane and priority, the oldest first, for whoever waits longest for any
-// gpu must be seen when it is overdue; then each owner's first. In order, as before.
-void Scheduler::State::shorten_window(std::vector<BoardJob>& window, std::vector<JobId> firsts) const {
-  std::sort(firsts.begin(), firsts.end());
-  using Worth = std::tuple<int, double, int, std::size_t>;  // of staying: the least stay; last their place
-  std::vector<Worth> worth;
-  for (std::size_t at = 0; at < window.size(); ++at) {
-    const BoardJob& job = window[at];
-    if (at < kWindow / 2) {
-      worth.emplace_back(0, 0.0, 0, at);
-    } else if (std::binary_search(firsts.begin(), firsts.end(), job.id)) {
-      worth.emplace_back(1, job.arrived, 0, at);
-    } else {
-      const int ahead = job.place - planning.board.owners[static_cast<std::size_t>(job.owner)].ended;
-      worth.emplace_back(2, static_cast<double>(job.priority), std::max(0, ahead), at);
-    }
-  }
-  std::sort(worth.begin(), worth.end());
-  worth.resize(kWindow);
-  std::sort(worth.begin(), worth.end(), [](const Worth& a, const Worth& b) { return std::get<3>(a) < std::get<3>(b); });
-  std::vector<BoardJob> shorter;
-  for (const Worth& stays : worth) shorter.push_back(window[std::get<3>(stays)]);
-  window = std::move(shorter);
 }
 
 void Scheduler::State::sync_model(const ModelKey& key) {
@@ -246,9 +131,9 @@ void Scheduler::State::sync_model(const ModelKey& key) {
   }
 }
 
-void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
-  gpu.type = gpu_type(slot.gpu.name);
-  gpu.memory_bytes = static_cast<double>(slot.gpu.memory_total_bytes);
+void Scheduler::State::sync_gpu(int index) {
+  BoardGpu& gpu = planning.board.gpu(index);
+  const Slot& slot = gpus.at(selected[static_cast<std::size_t>(index)]);
   gpu.residents.clear();
   gpu.running = gpu.loading = gpu.running_owner = -1;
   gpu.load_reads_disk = false;
@@ -257,7 +142,7 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
   gpu.refused.clear();
   for (const WorkerId id : slot.workers) {
     const Worker& worker = workers.at(id);
-    const int model = model_index(worker.model);
+    const int model = worker.model_index;
     if (worker.phase == WorkerPhase::starting) {
       gpu.loading = model;
       gpu.load_end = to_seconds(worker.expected_end);
@@ -285,40 +170,51 @@ void Scheduler::State::sync_gpu(BoardGpu& gpu, const Slot& slot) {
 }
 
 void Scheduler::State::sync_board() {
+  planning.board.now = to_seconds(now);
+  if (std::exchange(planning.board_machine, planning.machine) != planning.machine) sync_machine();
+  for (int g = 0; g < static_cast<int>(selected.size()); ++g) sync_gpu(g);
+  sync_models();
+}
+
+void Scheduler::State::sync_machine() {
   Board& board = planning.board;
-  board.now = to_seconds(now);
-  const bool new_machine = planning.board_machine != planning.machine;
-  if (new_machine) {
-    planning.board_machine = planning.machine;
-    board.tuning = policy.tuning;
-    board.fairness.set_exponent(policy.tuning.user_exponent);
-    board.throughput = policy.objective == Objective::throughput ? 1.0 : 0.0;
-    board.load_beside_run = policy.load_beside_run == LoadBesideRun::yes;
-    board.most_residents = policy.resident_limit < 0 ? static_cast<std::size_t>(-1)
-                                                     : static_cast<std::size_t>(std::max(1, policy.resident_limit));
-    board.disk_bytes_per_second = policy.disk_bytes_per_second;
-    board.host_limit = static_cast<double>(policy.host_memory_bytes);
-    for (const auto& [uuid, slot] : gpus) gpu_type(slot.gpu.name);
-    for (const auto& [key, facts] : models) {
-      model_index(key);
-      planning.stale.insert(key);
-      queue.touch(key);
-    }
+  board.tuning = policy.tuning;
+  board.fairness.set_exponent(policy.tuning.user_exponent);
+  board.throughput = policy.objective == Objective::throughput ? 1.0 : 0.0;
+  board.load_beside_run = policy.load_beside_run == LoadBesideRun::yes;
+  board.most_residents = policy.resident_limit < 0 ? static_cast<std::size_t>(-1)
+                                                   : static_cast<std::size_t>(std::max(1, policy.resident_limit));
+  board.disk_bytes_per_second = policy.disk_bytes_per_second;
+  board.host_limit = static_cast<double>(policy.host_memory_bytes);
+  for (const auto& [uuid, slot] : gpus) gpu_type(slot.gpu.name);
+  board.gpus.resize(selected.size());
+  for (std::size_t g = 0; g < selected.size(); ++g) {
+    const Gpu& gpu = gpus.at(selected[g]).gpu;
+    board.gpus[g].type = gpu_type(gpu.name);
+    board.gpus[g].memory_bytes = static_cast<double>(gpu.memory_total_bytes);
   }
+  for (const auto& [key, facts] : models) {
+    model_index(key);
+    planning.stale.insert(key);
+    queue.touch(key);
+  }
+}
+
+// With the gpus done: whoever else reads from the disk, the models and what waits for them.
+void Scheduler::State::sync_models() {
+  Board& board = planning.board;
+  board.disk_readers = static_cast<int>(
+      std::count_if(board.gpus.begin(), board.gpus.end(), [](const BoardGpu& gpu) { return gpu.load_reads_disk; }));
+  board.staging = planning.staging ? model_index(*planning.staging) : -1;
+  board.staging_end = to_seconds(planning.staging_end);
+  for (const ModelKey& key : std::exchange(planning.stale, {})) sync_model(key);
   // What moved jobs keep others from changes with every job; also when the last of them has just left.
   if (std::exchange(planning.any_moved, queue.any_moved()) || planning.any_moved) {
     for (const int model : board.wanted) queue.touch(planning.model_keys[static_cast<std::size_t>(model)]);
   }
-  board.gpus.resize(selected.size());
-  board.disk_readers = 0;
-  for (std::size_t g = 0; g < selected.size(); ++g) {
-    sync_gpu(board.gpus[g], gpus.at(selected[g]));
-    if (board.gpus[g].load_reads_disk) ++board.disk_readers;
-  }
-  board.staging = planning.staging ? model_index(*planning.staging) : -1;
-  board.staging_end = to_seconds(planning.staging_end);
-  for (const ModelKey& key : std::exchange(planning.stale, {})) sync_model(key);
-  for (const ModelKey& key : queue.take_touched()) sync_window(key);
+  const auto changes = queue.take_changes();
+  for (const auto& [key, of_model] : changes) sync_window(key, of_model);
+  if (changes.empty()) return;
   board.wanted.clear();
   for (std::size_t m = 0; m < board.models.size(); ++m) {
     if (!board.models[m].window.empty()) board.wanted.push_back(static_cast<int>(m));
@@ -331,7 +227,8 @@ void Scheduler::State::plan() {
   Amp amp(board);
   const auto take = [&](const Choice& choice) {
     carry_out(choice);
-    sync_board();
+    sync_gpu(choice.gpu);
+    sync_models();
     amp.refresh();
   };
   std::vector<Choice> others;

@@ -14,7 +14,7 @@ void Queue::insert(const Position& position, Lane lane) {
   lanes_[lane].insert(position);
   if (position.rank != 0.0) moved_[lane].insert(position);
   ++counts_[lane.model];
-  touched_.insert(lane.model);
+  note(lane.model, nullptr, &position);
   entries_.emplace(position.job, Entry{position, std::move(lane)});
 }
 
@@ -22,7 +22,9 @@ void Queue::erase(JobId job) {
   const auto entry = entries_.find(job);
   if (entry == entries_.end()) return;
   const auto& [position, lane] = entry->second;
-  lanes_.find(lane)->second.erase(position);
+  Jobs& jobs = lanes_.find(lane)->second;
+  jobs.erase(position);
+  if (jobs.empty()) lanes_state_ = LanesState::some_empty;
   if (position.rank != 0.0) {
     const auto moved = moved_.find(lane);
     moved->second.erase(position);
@@ -30,8 +32,28 @@ void Queue::erase(JobId job) {
   }
   const auto count = counts_.find(lane.model);
   if (--count->second == 0) counts_.erase(count);
-  touched_.insert(lane.model);
+  note(lane.model, &position, nullptr);
   entries_.erase(entry);
+}
+
+// Not every policy asks for the changes: of many nothing is known but that they are many.
+void Queue::note(const ModelKey& model, const Position* left, const Position* entered) {
+  constexpr std::size_t kMost = 32;
+  Changes& changes = changes_[model];
+  if (changes.extent == Changes::Extent::all) return;
+  if (left != nullptr) changes.left.push_back(*left);
+  if (entered != nullptr) changes.entered.push_back(*entered);
+  if (changes.left.size() + changes.entered.size() > kMost) touch(model);
+}
+
+void Queue::touch(JobId job) {
+  const Entry& entry = entries_.at(job);
+  note(entry.lane.model, &entry.position, &entry.position);
+}
+
+bool Queue::waits_at(const Position& position) const {
+  const auto entry = entries_.find(position.job);
+  return entry != entries_.end() && entry->second.position == position;
 }
 
 std::size_t Queue::count(const ModelKey& model) const {
@@ -95,6 +117,7 @@ std::vector<JobId> Queue::of_model(const ModelKey& model) const {
 }
 
 void Queue::drop_empty_lanes() {
+  if (std::exchange(lanes_state_, LanesState::all_used) == LanesState::all_used) return;
   std::erase_if(lanes_, [](const auto& lane) { return lane.second.empty(); });
 }
 
@@ -110,6 +133,15 @@ Queue::Walk::Walk(const Queue& queue, ModelKey model) {
   for (auto lane = queue.lanes_.lower_bound(least); lane != queue.lanes_.end() && lane->first.model == least.model;
        ++lane) {
     if (!lane->second.empty()) heads_.emplace(*lane->second.begin(), lane);
+  }
+}
+
+Queue::Walk::Walk(const Queue& queue, ModelKey model, const Position& after) {
+  Lane least{std::move(model), std::nullopt, {}, -1};
+  for (auto lane = queue.lanes_.lower_bound(least); lane != queue.lanes_.end() && lane->first.model == least.model;
+       ++lane) {
+    const auto head = lane->second.upper_bound(after);
+    if (head != lane->second.end()) heads_.emplace(*head, lane);
   }
 }
 

@@ -39,6 +39,7 @@ struct Position {
     if (a.rank != b.rank) return a.rank < b.rank;
     return a.job < b.job;
   }
+  friend bool operator==(const Position&, const Position&) = default;
 };
 
 class Queue {
@@ -56,9 +57,18 @@ class Queue {
   std::size_t count(const ModelKey& model) const;
   // Of each lane of this model the first job of each priority, whatever waits before it; in order.
   std::vector<JobId> firsts_of(const ModelKey& model) const;
-  void touch(const ModelKey& model) { touched_.insert(model); }
-  // Models whose jobs have changed since it was asked last.
-  std::set<ModelKey> take_touched() { return std::exchange(touched_, {}); }
+
+  // What has changed among the jobs of a model since it was asked last.
+  struct Changes {
+    enum class Extent { some, all } extent = Extent::some;
+    std::vector<Position> left;     // places where somebody waited
+    std::vector<Position> entered;  // places where somebody waits, unless he has left since
+  };
+  void touch(const ModelKey& model) { changes_[model] = {Changes::Extent::all, {}, {}}; }
+  void touch(JobId job);  // it waits where it did, but is another one
+  std::map<ModelKey, Changes> take_changes() { return std::exchange(changes_, {}); }
+  // Whether the job waits at this very place.
+  bool waits_at(const Position& position) const;
 
   // Whether a younger job was moved in front of this place and waits in a lane that `suits`. Ranks alone say so: no
   // memory of the move is needed. While every rank is 0 it costs one look.
@@ -80,10 +90,12 @@ class Queue {
   // Walks in order. The job it stands on may be erased, and so may others; inserting is not allowed meanwhile.
   class Walk {
    public:
-    explicit Walk(const Queue& queue);         // over all lanes
-    Walk(const Queue& queue, ModelKey model);  // over the lanes of one model
+    explicit Walk(const Queue& queue);                                // over all lanes
+    Walk(const Queue& queue, ModelKey model);                         // over the lanes of one model
+    Walk(const Queue& queue, ModelKey model, const Position& after);  // of these, over the jobs behind that place
     bool at_end() const { return heads_.empty(); }
-    JobId job() const { return heads_.begin()->first.job; }
+    JobId job() const { return position().job; }
+    const Position& position() const { return heads_.begin()->first; }
     const Lane& lane() const { return heads_.begin()->second->first; }
     void next();                                        // past this job
     void skip_lane() { heads_.erase(heads_.begin()); }  // past all jobs of its lane
@@ -116,10 +128,12 @@ class Queue {
     mutable Records state_ = Records::made;
   };
   Lanes lanes_;  // empty ones stay until drop_empty_lanes, so that a Walk may erase
+  enum class LanesState { all_used, some_empty } lanes_state_ = LanesState::all_used;
   std::map<Lane, Moved> moved_;
   std::map<JobId, Entry> entries_;
   std::map<ModelKey, std::size_t> counts_;
-  std::set<ModelKey> touched_;
+  void note(const ModelKey& model, const Position* left, const Position* entered);
+  std::map<ModelKey, Changes> changes_;
 };
 
 }  // namespace pixelfleet::scheduler

@@ -97,6 +97,7 @@ enum class WorkerPhase { starting, ready, running };
 struct Worker {
   GpuUuid gpu;
   ModelKey model;
+  int model_index = 0;               // on the board
   std::int64_t bytes = 0;            // reserved on the gpu while it lives
   std::int64_t workspace_bytes = 0;  // and while it runs; one workspace a gpu
   WorkerPhase phase = WorkerPhase::starting;
@@ -154,6 +155,14 @@ struct Planning {
   };
   std::map<std::pair<std::string, std::string>, int> pace_index;
   std::vector<Pace> paces;
+  // The first jobs of each model, by its index, kept from decision to decision: its window is chosen from them.
+  struct Scanned {
+    Position position;
+    int pace = 0;
+    std::array<float, kMaxGpuTypes> seconds{};  // before learning
+    BoardJob entry;
+  };
+  std::vector<std::vector<Scanned>> windows;
   std::uint64_t machine = 1;        // changes with gpus, models and policy
   std::uint64_t board_machine = 0;  // that the board is made from
   bool any_moved = false;           // of the queue that it is made from
@@ -325,17 +334,24 @@ struct Scheduler::State {
   void carry_out(const Choice& choice);
   std::size_t images_to_start(const OpenJob& job, const Choice& choice) const;
   void sync_board();
-  void sync_gpu(BoardGpu& gpu, const Slot& slot);
+  void sync_machine();
+  void sync_gpu(int index);
+  void sync_models();
   void sync_model(const ModelKey& key);
-  void sync_window(const ModelKey& key);
-  void shorten_window(std::vector<BoardJob>& window, std::vector<JobId> firsts) const;
-  BoardJob board_job(OpenJob& job, int model);
   void note_arrival(OpenJob& job);
   void forget_plans();  // a restart
   std::optional<Instant> next_guard();
   int model_index(const ModelKey& key);
   int gpu_type(const std::string& name);
+
+  // window.cc: the jobs of a model that the board shows.
+  void sync_window(const ModelKey& key, const Queue::Changes& changes);
+  void scan(std::vector<Planning::Scanned>& scanned, const ModelKey& key, const Queue::Changes& changes);
+  Planning::Scanned scanned_job(OpenJob& job, int model);
+  void expect_seconds(Planning::Scanned& scanned, const ModelFacts& model);
+  void choose_window(std::vector<Planning::Scanned>& scanned, BoardModel& model, std::vector<JobId> firsts) const;
   const Planning::Pace& pace_of(OpenJob& job);
+  const Planning::Pace& pace(int index, const ModelFacts& model);  // as learned by now
 
   // host_memory.cc
   void stage();
@@ -355,6 +371,8 @@ struct Scheduler::State {
 };
 
 double seconds_between(Instant from, Instant to);
+double to_seconds(Instant instant);
+float sane(double seconds);  // a prior may say anything; what the policy weighs is positive and finite
 bool engine_runs_on(Engine engine, GpuKind kind);
 
 }  // namespace pixelfleet::scheduler

@@ -32,7 +32,7 @@ void Scheduler::State::start_chunk(OpenJob& job, WorkerId worker_id, std::size_t
   if (indices.size() <= images) {
     leave_queue(job);
   } else {
-    queue.touch(job.model);
+    queue.touch(job.id);
     while (indices.size() > images) indices.erase(std::prev(indices.end()));
   }
   const ChunkId id = next_chunk;
