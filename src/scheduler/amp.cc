@@ -13,7 +13,7 @@ constexpr std::size_t kPrefix = 24;                  // jobs of a model that a l
 constexpr double kAgingBacklog = 1.5;                // the aging clock is this many times the backlog
 constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
 constexpr std::size_t kMostCandidates = 40;          // models weighed for a load
-constexpr std::size_t kMostBehind = 16;              // running gpus that a load is weighed for
+constexpr std::size_t kMostBehind = 8;               // running gpus that a load is weighed for
 constexpr double kOtherFamilies = 0.05;              // warm starts yield a little where other models wait too
 constexpr double kCopyCounts = 0.5;                  // what a further copy has to gain per second of its load
 constexpr double kWhileStaging = 0.5;                // a load from the disk while it is read for another model
@@ -296,8 +296,9 @@ double Amp::composite(int model, int gpu, double cost) const {
   return best;
 }
 
-// The sum of the waiting jobs' ends on these copies, each job in order on the one that ends it first.
-double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const {
+// The sum of the waiting jobs' ends on these copies, each job in order on the one that ends it first; something from
+// `most` up if it is not less than that.
+double Amp::flow(int model, GpuMask copies, int extra, double extra_ready, double most) const {
   std::array<double, kMaxBoardGpus> ready;
   for_each_gpu(copies, [&](int g) { ready[static_cast<std::size_t>(g)] = ready_at(model, g); });
   if (extra >= 0) ready[static_cast<std::size_t>(extra)] = extra_ready;
@@ -306,7 +307,7 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
   std::size_t count = 0;
   const bool splits = board_.tuning.splitting == Part::on && waiting_ <= kFewJobs;
   for (const BoardJob& job : board_.model(model).window) {
-    if (count++ == kPrefix) break;
+    if (count++ == kPrefix || sum >= most) break;
     const int parts = splits ? job.images : 1;
     double last = 0.0;
     for (int part = 0; part < parts; ++part) {
@@ -330,7 +331,7 @@ double Amp::flow(int model, GpuMask copies, int extra, double extra_ready) const
 
 double Amp::flow_without_more(int model) const {
   double& sum = worth(model).flow;
-  if (sum < 0.0) sum = flow(model, holders(model), -1, 0.0);
+  if (sum < 0.0) sum = flow(model, holders(model), -1, 0.0, kNever);
   return sum;
 }
 
@@ -360,7 +361,8 @@ Choice Amp::load_choice(int model, int g, GpuMask idle, double least) const {
   if (!all_have_copies) {
     index = composite(model, g, load + price);
   } else {
-    if (without - flow(model, copies, g, board_.now + load) <= price + copy_cost) return {};
+    const double most = without - price - copy_cost;
+    if (flow(model, copies, g, board_.now + load, most) >= most) return {};
     index = weight(*first) * (board_.throughput > 0 ? board_.run_seconds(*first, g) : 1.0) /
             (load + price + board_.run_seconds(*first, g));
   }
@@ -460,7 +462,8 @@ Choice Amp::copy_behind_choice(int model, int g, GpuMask idle, const BoardJob& f
   if (eviction.price >= kNever) return {};
   const double price = board_.tuning.eviction * eviction.price;
   const double ready = std::max(board_.run_end(g), board_.now + load);
-  if (without - flow(model, copies, g, ready) <= price + cost) return {};
+  const double most = without - price - cost;
+  if (flow(model, copies, g, ready, most) >= most) return {};
   const double index = weight(first) / (load + price + board_.run_seconds(first, g));
   return {Choice::Kind::load_behind, g, model, first.id, index};
 }

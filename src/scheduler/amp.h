@@ -56,7 +56,7 @@ class Amp {
   Choice load_behind_choice(int model, int gpu, GpuMask idle, double warm) const;
   Choice copy_behind_choice(int model, int gpu, GpuMask idle, const BoardJob& first, double load) const;
   double composite(int model, int gpu, double cost) const;
-  double flow(int model, GpuMask copies, int extra, double extra_ready) const;
+  double flow(int model, GpuMask copies, int extra, double extra_ready, double most) const;
   double flow_without_more(int model) const;
   bool may_switch(int gpu) const;
   GpuMask kept_for_overdue() const;
