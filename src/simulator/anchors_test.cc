@@ -30,7 +30,9 @@
 #include "simulator/bounds.h"
 #include "simulator/metrics.h"
 #include "simulator/run.h"
+#include "simulator/sweep.h"
 #include "simulator/trace_files.h"
+#include "simulator/traces.h"
 
 namespace pixelfleet::simulator {
 namespace {
@@ -143,6 +145,43 @@ INSTANTIATE_TEST_SUITE_P(Loads, AnchorT1Test,
                                            Anchor{"T1", "mold-v2", 0.0, 240}, Anchor{"T1", "sjf", 0.0, 139},
                                            Anchor{"T1", "greedy-affinity", 0.0, 68}, Anchor{"T1", "swarmui", 0.0, 68}),
                          name_of);
+
+// What the rivals sustain on T3's mix, within 0.05.
+struct SustainedAnchor {
+  std::string rival;
+  double slow;
+  double fast;
+};
+
+void PrintTo(const SustainedAnchor& anchor, std::ostream* out) { *out << anchor.rival; }
+
+class SustainedAnchorTest : public ::testing::TestWithParam<SustainedAnchor> {};
+
+TEST_P(SustainedAnchorTest, IsReproduced) {
+  SweepPlan plan;
+  plan.contenders = {{GetParam().rival, GetParam().rival, {}}};
+  plan.seeds = {300, 400};
+  plan.regimes = {Regime::slow, Regime::fast};
+  plan.loads = {0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80};
+  const Instruments instruments{
+      {}, [](const Trace& trace, const RunOptions& options) { return run(trace, options); }, {}};
+  const auto curves = sweep(
+      plan, [](double load, std::uint64_t seed) { return make_load_trace(load, seed); }, instruments);
+  ASSERT_EQ(curves.size(), 2u);
+  for (const LoadCurve& curve : curves) {
+    ASSERT_FALSE(curve.error.has_value()) << curve.error->message;
+    EXPECT_EQ(curve.sustained.place, Sustained::Place::within);
+    EXPECT_NEAR(curve.sustained.load, curve.regime == Regime::slow ? GetParam().slow : GetParam().fast, 0.05)
+        << name(curve.regime);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(T3, SustainedAnchorTest,
+                         ::testing::Values(SustainedAnchor{"v18", 0.33, 0.65}, SustainedAnchor{"mold-v2", 0.34, 0.70},
+                                           SustainedAnchor{"swarmui", 0.46, 0.78}),
+                         [](const auto& test) {
+                           return test.param.rival == "mold-v2" ? std::string("mold_v2") : test.param.rival;
+                         });
 
 }  // namespace
 }  // namespace pixelfleet::simulator

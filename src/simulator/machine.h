@@ -27,12 +27,19 @@ struct DescribedModel {
   scheduler::ModelFacts told;  // to production; of the memory, its account is the true one
   scheduler::CostPrior costs;  // what loads and runs really take, on every gpu
 };
+// How often a run tells its steps: so long after a picture began, and so long after the last time. 0: once, early in
+// it.
+struct Telling {
+  double picture_seconds = 0.0;
+  double pause_seconds = 0.0;
+};
 struct MachineDescription {
   std::vector<double> gpus;  // usable bytes of each
   std::vector<DescribedModel> models;
   double host_bytes = 0.0;
   double disk_bytes_per_second = 1e9;
   double beside_run = 1.0;
+  Telling telling;
   double leave_seconds = 0.0;  // until an evicted model's process is gone; a load on its gpu waits for that
 };
 
@@ -67,6 +74,7 @@ class Machine {
   double disk_bytes_per_second() const { return disk_bytes_per_second_; }  // of one reader alone
   double beside_run() const { return beside_run_; }
   double leave_seconds() const { return leave_seconds_; }
+  Telling telling() const { return telling_; }
 
  private:
   Machine() = default;
@@ -95,6 +103,7 @@ class Machine {
   double overhead_bytes_ = 0.0;
   double beside_run_ = kBesideRun;
   double leave_seconds_ = 0.0;
+  Telling telling_;
 };
 
 }  // namespace pixelfleet::simulator

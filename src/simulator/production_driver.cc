@@ -151,15 +151,16 @@ void ProductionDriver::read_into_host(int model) {
 
 void ProductionDriver::on(const RunEnded& event) {
   const ChunkId id{event.tag};
-  const Chunk chunk = chunks_.at(id);
+  Chunk chunk = chunks_.at(id);
   if (event.outcome == RunOutcome::out_of_memory) {
     workers_.erase(chunk.worker);
     return tell(WorkerLost{chunk.worker, {"out_of_memory", "the gpu's memory did not suffice", {}}, Blame::none});
   }
   chunks_.erase(id);
-  for (const int index : chunk.indices) tell(ImageMade{id, index});
+  const std::size_t before = chunk.made;
+  for (; chunk.made < chunk.indices.size(); ++chunk.made) tell(ImageMade{id, chunk.indices[chunk.made]});
   tell(ChunkEnded{id, ChunkOutcome::done, {}});
-  for (const int index : chunk.indices) tell(ImagePublished{id_of(chunk.job), index});
+  for (std::size_t i = before; i < chunk.made; ++i) tell(ImagePublished{id_of(chunk.job), chunk.indices[i]});
 }
 
 void ProductionDriver::on(const GpuFailed& event) {
@@ -178,8 +179,40 @@ void ProductionDriver::on(const TimerRang& event) {
   }
   const auto chunk = chunks_.find(ChunkId{event.tag});
   if (chunk == chunks_.end()) return;
+  if (world_.machine().telling().picture_seconds > 0.0) return tell_progress(chunk->first, chunk->second);
   tell(ChunkProgress{chunk->first, chunk->second.indices.front(), chunk->second.told_step,
                      job(chunk->second.job).steps});
+}
+
+// A picture's account of its steps comes at the end of a step.
+void ProductionDriver::wait_to_tell(ChunkId id) {
+  const Chunk& chunk = chunks_.at(id);
+  const double picture_s = chunk.seconds / static_cast<double>(chunk.indices.size());
+  const double step_s = picture_s / job(chunk.job).steps;
+  const double picture_began_s = chunk.began_s + static_cast<double>(chunk.made) * picture_s;
+  const Telling telling = world_.machine().telling();
+  const double due_s = std::max(telling.picture_seconds, chunk.told_s + telling.pause_seconds - picture_began_s);
+  const double tell_s = std::ceil(due_s / step_s) * step_s;
+  const bool is_last = chunk.made + 1 == chunk.indices.size();
+  if (tell_s >= picture_s && is_last) return;
+  world_.ring(picture_began_s + std::min(tell_s, picture_s), id.value);
+}
+
+void ProductionDriver::tell_progress(ChunkId id, Chunk& chunk) {
+  const double picture_s = chunk.seconds / static_cast<double>(chunk.indices.size());
+  const double part = (world_.now_s() - chunk.began_s) / picture_s - static_cast<double>(chunk.made);
+  const int steps = job(chunk.job).steps;
+  const int step = static_cast<int>(std::lround(part * steps));
+  const int index = chunk.indices[chunk.made];
+  if (step >= steps) {
+    ++chunk.made;
+    tell(ImageMade{id, index});
+    tell(ImagePublished{id_of(chunk.job), index});
+  } else {
+    chunk.told_s = world_.now_s();
+    tell(ChunkProgress{id, index, step, steps});
+  }
+  wait_to_tell(id);
 }
 
 // --- what the scheduler orders --------------------------------------------------------------------------------
@@ -208,7 +241,8 @@ void ProductionDriver::on(const StartChunk& order) {
   const int steps = job(index).steps * images;
   const int told = std::clamp(static_cast<int>(std::ceil(kProgressPart * steps)), 1, job(index).steps);
   const double seconds = world_.run(gpus_.at(order.gpu), index, images, order.chunk.value);
-  chunks_[order.chunk] = {order.worker, index, order.indices, told};
+  chunks_[order.chunk] = {order.worker, index, order.indices, told, world_.now_s(), seconds};
+  if (world_.machine().telling().picture_seconds > 0.0) return wait_to_tell(order.chunk);
   if (told < steps) world_.ring(world_.now_s() + seconds * told / steps, order.chunk.value);
 }
 

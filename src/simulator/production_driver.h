@@ -1,8 +1,8 @@
 // ProductionDriver: lets the production scheduler run the world, through the events and actions of the control loop.
 //
 // The scheduler is told what production would tell it: priors, not the noise; a worker's progress once, early in each
-// chunk; models as staged when a read has brought them into host memory. A chunk that runs out of memory takes its
-// worker along, to nobody's blame.
+// chunk, or on a described machine as often as that says, with each picture as it is made; models as staged when a read
+// has brought them into host memory. A chunk that runs out of memory takes its worker along, to nobody's blame.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,11 @@ class ProductionDriver {
     WorkerId worker;
     int job = 0;
     std::vector<int> indices;
-    int told_step = 0;  // of the first picture
+    int told_step = 0;  // of the first picture; when it is told once
+    double began_s = 0.0;
+    double seconds = 0.0;
+    double told_s = -1e9;
+    std::size_t made = 0;  // pictures
   };
 
   // What the world did.
@@ -75,6 +79,8 @@ class ProductionDriver {
   void let_decide();  // steps the scheduler until it has heard everything
   void read_into_host(int model);
   void restart_orphaned_stagings();
+  void wait_to_tell(ChunkId id);  // until the next account of its steps, or the end of a picture but the last
+  void tell_progress(ChunkId id, Chunk& chunk);
   Gpu gpu_facts(int gpu) const;
   int model_of(const ModelKey& key) const { return models_.at(key); }
   const TraceJob& job(int index) const { return world_.trace().jobs[static_cast<std::size_t>(index)]; }

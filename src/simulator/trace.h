@@ -29,6 +29,7 @@ struct MachineSpec {
   std::vector<std::string> gpus;  // types of machine.cc's table, such as 4090-24
   double host_bytes = 64e9;
   double disk_bytes_per_second = 1e9;
+  double fast_disk_bytes_per_second = 3e9;  // in regime fast
 };
 
 struct Failures {

@@ -229,6 +229,7 @@ bool read_setting(std::string_view line, std::size_t number, MachineSpec& machin
     constexpr double kLow = 0.001;
     if (value && *value >= kLow && *value <= setting.high) {
       *setting.target = *value * kGigabyte;
+      machine.fast_disk_bytes_per_second = machine.disk_bytes_per_second;  // this disk in every regime
     } else {
       problems.add(number, 2, setting.name, text, format("\"{}\"", utf8_prefix(text, kShownBytes)),
                    format("a number from {} to {}", kLow, setting.high));

@@ -129,6 +129,7 @@ TEST(TraceFiles, ReadAMachine) {
   EXPECT_THAT(machine->gpus, ElementsAre("H100-80", "4090-24", "4090-24"));
   EXPECT_DOUBLE_EQ(machine->host_bytes, 128e9);
   EXPECT_DOUBLE_EQ(machine->disk_bytes_per_second, 0.25e9);
+  EXPECT_DOUBLE_EQ(machine->fast_disk_bytes_per_second, 0.25e9);
 }
 
 TEST(TraceFiles, AWrongMachineIsTold) {

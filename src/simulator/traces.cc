@@ -28,6 +28,7 @@ struct Recipe {
   std::vector<std::string> gpus;
   double host_gigabytes = 64.0;
   double disk_gigabytes_per_second = 1.0;
+  double fast_disk_gigabytes_per_second = 3.0;
   FamilyCounts families;
   double zipf = 1.0;
   double hours = 6.0;
@@ -84,6 +85,7 @@ const std::vector<Recipe>& recipes() {
        .gpus = several(2, "4090-24"),
        .host_gigabytes = 32.0,
        .disk_gigabytes_per_second = 0.25,
+       .fast_disk_gigabytes_per_second = 0.5,
        .families = {9, 5, 1, 0},
        .rho = 0.5},
       {.name = "T11", .gpus = several(4, "4090-24"), .families = {8, 4, 2, 0}, .lora_part = 0.7},
@@ -99,7 +101,8 @@ const Recipe& recipe(std::string_view name) {
 }
 
 MachineSpec machine_of(const Recipe& recipe) {
-  return {recipe.gpus, recipe.host_gigabytes * kGigabyte, recipe.disk_gigabytes_per_second * kGigabyte};
+  return {recipe.gpus, recipe.host_gigabytes * kGigabyte, recipe.disk_gigabytes_per_second * kGigabyte,
+          recipe.fast_disk_gigabytes_per_second * kGigabyte};
 }
 
 double exponential(Rng& rng, double mean) { return -std::log1p(-rng.unit()) * mean; }

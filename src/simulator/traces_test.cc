@@ -231,6 +231,7 @@ TEST(Traces, T9HasASlowDiskAndLittleHostMemory) {
   EXPECT_EQ(trace.machine.gpus, (std::vector<std::string>{"4090-24", "4090-24"}));
   EXPECT_DOUBLE_EQ(trace.machine.host_bytes, 32e9);
   EXPECT_DOUBLE_EQ(trace.machine.disk_bytes_per_second, 0.25e9);
+  EXPECT_DOUBLE_EQ(trace.machine.fast_disk_bytes_per_second, 0.5e9);
 }
 
 TEST(Traces, T11UsesManyLoraSetsThatBelongToTheirModels) {
