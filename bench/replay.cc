@@ -1,9 +1,10 @@
 // Plays a trace on a simulated machine of demo models, for bench/sim_vs_real.
 //
 // replay < WHAT.json > RESULT.json. WHAT: {"time_scale", "gpu_bytes": [...], "models": [demo keys], "run_overhead_s",
-// "load_start_s", "leave_s", "beside_run", "run_sigma", "load_sigma", "seeds", "jobs": [[arrival_s, user, model,
-// images, steps, priority], ...]}; the scheduler is told what a server with that time scale tells it. RESULT: {"runs":
-// [{"flow_s", "wait_s", "makespan_s", "loads", "loads_of": [...]}, ...]}, one for each seed; the mean over the jobs.
+// "load_start_s", "leave_s", "telling_s": [2], "beside_run", "run_sigma", "load_sigma", "seeds", "jobs": [[arrival_s,
+// user, model, images, steps, priority], ...]}; the scheduler is told what a server with that time scale tells it.
+// RESULT: {"runs": [{"flow_s", "wait_s", "makespan_s", "loads", "loads_of": [...]}, ...]}, one for each seed; the mean
+// over the jobs.
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -40,6 +41,7 @@ MachineDescription machine_of(const Json& what) {
   MachineDescription machine;
   machine.gpus = what.at("gpu_bytes").get<std::vector<double>>();
   machine.beside_run = what.at("beside_run").get<double>();
+  machine.telling = {what.at("telling_s").at(0).get<double>(), what.at("telling_s").at(1).get<double>()};
   machine.leave_seconds = what.at("leave_s").get<double>();
   const double time_scale = what.at("time_scale").get<double>();
   const std::vector<Model> known = catalog::demo_models("");

@@ -176,7 +176,11 @@ double Machine::run_seconds(const TraceJob& job, int gpu, int images) const {
   const scheduler::RunPrior& run = cost(job.model, gpu).run;
   const double n = images;
   const double step = run.step_seconds * std::pow(job.pixels / run.reference_pixels, run.pixel_exponent);
-  return run.overhead_seconds * (0.5 + 0.5 * n) + job.steps * step * (run.shared + (1.0 - run.shared) * n);
+  return overhead_seconds(job.model, gpu, images) + job.steps * step * (run.shared + (1.0 - run.shared) * n);
+}
+
+double Machine::overhead_seconds(int model, int gpu, int images) const {
+  return cost(model, gpu).run.overhead_seconds * (0.5 + 0.5 * images);
 }
 
 double Machine::read_seconds(int model, int other_readers) const {

@@ -59,6 +59,7 @@ class Machine {
   bool fits(int model, int gpu) const;  // alone
   double run_seconds(const TraceJob& job, int gpu) const;
   double run_seconds(const TraceJob& job, int gpu, int images) const;  // of a chunk of it
+  double overhead_seconds(int model, int gpu, int images) const;       // of these, what no step takes
   // From host memory, or from the disk with so many readers at work already (it counts as one more).
   double load_from_host_seconds(int model, int gpu) const;
   double load_from_disk_seconds(int model, int gpu, int other_readers) const;

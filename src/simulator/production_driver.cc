@@ -184,25 +184,25 @@ void ProductionDriver::on(const TimerRang& event) {
                      job(chunk->second.job).steps});
 }
 
-// A picture's account of its steps comes at the end of a step.
+// A picture's steps follow what is no step; its account of them comes at the end of one.
 void ProductionDriver::wait_to_tell(ChunkId id) {
   const Chunk& chunk = chunks_.at(id);
-  const double picture_s = chunk.seconds / static_cast<double>(chunk.indices.size());
-  const double step_s = picture_s / job(chunk.job).steps;
-  const double picture_began_s = chunk.began_s + static_cast<double>(chunk.made) * picture_s;
+  const double picture_began_s = chunk.began_s + static_cast<double>(chunk.made) * chunk.picture_s;
+  const double step_s = (chunk.picture_s - chunk.before_steps_s) / job(chunk.job).steps;
   const Telling telling = world_.machine().telling();
   const double due_s = std::max(telling.picture_seconds, chunk.told_s + telling.pause_seconds - picture_began_s);
-  const double tell_s = std::ceil(due_s / step_s) * step_s;
+  const double steps = std::max(1.0, std::ceil((due_s - chunk.before_steps_s) / step_s));
+  const double tell_s = chunk.before_steps_s + steps * step_s;
   const bool is_last = chunk.made + 1 == chunk.indices.size();
-  if (tell_s >= picture_s && is_last) return;
-  world_.ring(picture_began_s + std::min(tell_s, picture_s), id.value);
+  if (tell_s >= chunk.picture_s && is_last) return;
+  world_.ring(picture_began_s + std::min(tell_s, chunk.picture_s), id.value);
 }
 
 void ProductionDriver::tell_progress(ChunkId id, Chunk& chunk) {
-  const double picture_s = chunk.seconds / static_cast<double>(chunk.indices.size());
-  const double part = (world_.now_s() - chunk.began_s) / picture_s - static_cast<double>(chunk.made);
+  const double since_s = world_.now_s() - chunk.began_s - static_cast<double>(chunk.made) * chunk.picture_s;
   const int steps = job(chunk.job).steps;
-  const int step = static_cast<int>(std::lround(part * steps));
+  const double step_s = (chunk.picture_s - chunk.before_steps_s) / steps;
+  const int step = static_cast<int>(std::lround((since_s - chunk.before_steps_s) / step_s));
   const int index = chunk.indices[chunk.made];
   if (step >= steps) {
     ++chunk.made;
@@ -240,9 +240,16 @@ void ProductionDriver::on(const StartChunk& order) {
   if (onlooker_ != nullptr && jobs_begun_.insert(index).second) onlooker_->started(order.job, now());
   const int steps = job(index).steps * images;
   const int told = std::clamp(static_cast<int>(std::ceil(kProgressPart * steps)), 1, job(index).steps);
-  const double seconds = world_.run(gpus_.at(order.gpu), index, images, order.chunk.value);
-  chunks_[order.chunk] = {order.worker, index, order.indices, told, world_.now_s(), seconds};
-  if (world_.machine().telling().picture_seconds > 0.0) return wait_to_tell(order.chunk);
+  const Machine& machine = world_.machine();
+  const int gpu = gpus_.at(order.gpu);
+  const double seconds = world_.run(gpu, index, images, order.chunk.value);
+  Chunk& chunk = chunks_[order.chunk] = {order.worker, index, order.indices, told};
+  if (machine.telling().picture_seconds > 0.0) {
+    chunk.began_s = world_.now_s();
+    chunk.picture_s = seconds / images;
+    chunk.before_steps_s = machine.overhead_seconds(job(index).model, gpu, images) / images;
+    return wait_to_tell(order.chunk);
+  }
   if (told < steps) world_.ring(world_.now_s() + seconds * told / steps, order.chunk.value);
 }
 

@@ -47,7 +47,8 @@ class ProductionDriver {
     std::vector<int> indices;
     int told_step = 0;  // of the first picture; when it is told once
     double began_s = 0.0;
-    double seconds = 0.0;
+    double picture_s = 0.0;
+    double before_steps_s = 0.0;  // of each picture
     double told_s = -1e9;
     std::size_t made = 0;  // pictures
   };
