@@ -191,7 +191,7 @@ void ProductionDriver::wait_to_tell(ChunkId id) {
   const double step_s = (chunk.picture_s - chunk.before_steps_s) / job(chunk.job).steps;
   const Telling telling = world_.machine().telling();
   const double due_s = std::max(telling.picture_seconds, chunk.told_s + telling.pause_seconds - picture_began_s);
-  const double steps = std::max(1.0, std::ceil((due_s - chunk.before_steps_s) / step_s));
+  const double steps = std::max(chunk.told_step + 1.0, std::ceil((due_s - chunk.before_steps_s) / step_s));
   const double tell_s = chunk.before_steps_s + steps * step_s;
   const bool is_last = chunk.made + 1 == chunk.indices.size();
   if (tell_s >= chunk.picture_s && is_last) return;
@@ -206,10 +206,12 @@ void ProductionDriver::tell_progress(ChunkId id, Chunk& chunk) {
   const int index = chunk.indices[chunk.made];
   if (step >= steps) {
     ++chunk.made;
+    chunk.told_step = 0;
     tell(ImageMade{id, index});
     tell(ImagePublished{id_of(chunk.job), index});
   } else {
     chunk.told_s = world_.now_s();
+    chunk.told_step = step;
     tell(ChunkProgress{id, index, step, steps});
   }
   wait_to_tell(id);
@@ -245,6 +247,7 @@ void ProductionDriver::on(const StartChunk& order) {
   const double seconds = world_.run(gpu, index, images, order.chunk.value);
   Chunk& chunk = chunks_[order.chunk] = {order.worker, index, order.indices, told};
   if (machine.telling().picture_seconds > 0.0) {
+    chunk.told_step = 0;
     chunk.began_s = world_.now_s();
     chunk.picture_s = seconds / images;
     chunk.before_steps_s = machine.overhead_seconds(job(index).model, gpu, images) / images;

@@ -45,7 +45,7 @@ class ProductionDriver {
     WorkerId worker;
     int job = 0;
     std::vector<int> indices;
-    int told_step = 0;  // of the first picture; when it is told once
+    int told_step = 0;  // of the picture under way; told once: the one to tell, of the first picture
     double began_s = 0.0;
     double picture_s = 0.0;
     double before_steps_s = 0.0;  // of each picture

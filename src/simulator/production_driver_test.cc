@@ -56,6 +56,34 @@ TEST_F(ProductionDriverTest, AmpServesAModelsJobsTogether) {
   EXPECT_EQ(loads, 2);
 }
 
+TEST(DescribedMachine, TellingItsStepsChangesNothingWhereThereIsNothingToChoose) {
+  MachineDescription description;
+  description.gpus = {24e9};
+  DescribedModel model;
+  model.told.key = "demo";
+  model.told.memory_bytes = 4'000'000'000;
+  model.costs.run = {.overhead_seconds = 0.1, .step_seconds = 0.05, .pixel_exponent = 0.0, .shared = 0.0};
+  model.costs.load = {.start_seconds = 3.0, .lora_seconds = 0.0};
+  model.told.priors = {model.costs};
+  description.models = {model};
+  Trace trace;
+  trace.models.resize(1);
+  add_job(trace, 0.0, 0, 3);
+  add_job(trace, 1.0, 0, 1);
+  add_job(trace, 1.0, 0, 4);
+  for (const Telling telling : {Telling{}, Telling{0.05, 0.25}, Telling{0.001, 0.0}}) {
+    description.telling = telling;
+    const Machine machine(description);
+    World world(trace, machine, Noise(1, Noise::Spread{}));
+    const auto record = ProductionDriver(world, {}).drive();
+    ASSERT_TRUE(record.has_value()) << record.error().message;
+    // The shortest first: one picture of 1 s and 0.1 s beside; three of 1 s and 0.2 s; four of 1 s and 0.25 s.
+    EXPECT_NEAR(record->jobs[1].end_s, 3.0 + 1.1, 1e-4);
+    EXPECT_NEAR(record->jobs[0].end_s, 4.1 + 3.2, 1e-4);
+    EXPECT_NEAR(record->jobs[2].end_s, 7.3 + 4.25, 1e-4);
+  }
+}
+
 TEST_F(ProductionDriverTest, FailuresBlameNobody) {
   trace_.machine.gpus.push_back("4090-24");
   trace_.failures = {0.3, 0, 30.0, 90.0};
