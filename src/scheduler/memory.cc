@@ -30,12 +30,14 @@ std::int64_t Scheduler::State::reserved_bytes(const Slot& slot) const {
   return bytes + workspace;
 }
 
+// Pinned ones only when nothing else could leave: a strict order waits for nobody's wish.
 std::optional<WorkerId> Scheduler::State::least_recently_used(const Slot& slot) const {
   std::optional<WorkerId> least;
   for (const WorkerId id : slot.workers) {
     const Worker& worker = workers.at(id);
     if (worker.phase != WorkerPhase::ready) continue;
-    if (!least || worker.last_used < workers.at(*least).last_used) least = id;
+    const auto key = [this](const Worker& w) { return std::pair(policy.pinned_models.contains(w.model), w.last_used); };
+    if (!least || key(worker) < key(workers.at(*least))) least = id;
   }
   return least;
 }

@@ -64,5 +64,25 @@ TEST(Eviction, AnOverdueJobKeepsItsModelOnlyOnGpusThatMayRunIt) {
   EXPECT_THAT(rig.ended(2), ElementsAre(StartsWith("RememberCost"), "StopWorker 2", "StartWorker 4 gpu-1 a"));
 }
 
+TEST(Eviction, InAStrictOrderPinnedModelsLeaveLast) {
+  Policy policy{.multi_gpu = true, .max_gpus = 8, .single_gpu = "", .resident_limit = 2, .algorithm = Algorithm::v18};
+  policy.pinned_models = {"a"};
+  Rig rig(policy);
+  rig.gpu(0);
+  for (const char* model : {"a", "b", "c"}) rig.model(model);
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.finish(1, 1);
+  rig.submit(2, "b");
+  rig.ready(2);
+  rig.finish(2, 2);
+  EXPECT_THAT(rig.submit(3, "c"), ElementsAre("StopWorker 2", "StartWorker 3 gpu-0 c")) << "a was used longer ago";
+  rig.ready(3);
+  rig.finish(3, 3);
+  rig.model("d", 24);
+  EXPECT_THAT(rig.submit(4, "d"), ElementsAre("StopWorker 3", "StopWorker 1", "StartWorker 4 gpu-0 d"))
+      << "nothing else makes room";
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
