@@ -30,7 +30,7 @@ EVERYWHERE = [
      "Mutex and MutexLock of base/mutex.h, which clang checks", re.compile(r"^src/base/mutex\.h$")),
     ("thread", r"std::j?thread\b(?!::)", "threads start only in the edge files listed in tools/tidy_rules/calls.py",
      re.compile(r"_test\.cc$|^(?:tests|bench|fuzz)/|^src/(?:apps|engine|media|http|store|workers|gpu|hostmem)/|"
-                r"^src/control/loop\.(?:h|cc)$|^src/simulator/parallel\.cc$")),
+                r"^src/control/(?:loop|forecast_thread)\.(?:h|cc)$|^src/simulator/parallel\.cc$")),
     ("clock", r"\b(?:system|steady|high_resolution)_clock::now\b", "take a Clock (base/clock.h)",
      re.compile(r"_test\.cc$|^(?:tests|bench|fuzz)/|^src/(?:apps|engine|workers|gpu|http|cli|media|hostmem)/|"
                 r"^src/base/clock\.cc$|^src/control/(?:loop|mailbox)\.cc$")),
