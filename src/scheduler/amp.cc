@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kClassWeight[] = {8.0, 1.0, 0.02};  // interactive, normal, background
 constexpr std::size_t kPrefix = 24;                  // jobs of a model that a load is weighed for
-constexpr double kAgingBacklog = 1.5;                // the aging clock is this many times the backlog
+constexpr double kAgingBacklog = 2.5;                // the aging clock is this many times the backlog
 constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
 constexpr std::size_t kMostCandidates = 40;          // models weighed for a load
 constexpr std::size_t kMostBehind = 8;               // running gpus that a load is weighed for
