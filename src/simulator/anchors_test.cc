@@ -146,6 +146,42 @@ INSTANTIATE_TEST_SUITE_P(Loads, AnchorT1Test,
                                            Anchor{"T1", "greedy-affinity", 0.0, 68}, Anchor{"T1", "swarmui", 0.0, 68}),
                          name_of);
 
+// T10, from the requests of the same days: mean waits within 15 %.
+struct ProductionAnchor {
+  std::string rival;
+  Regime regime;
+  double mean_wait_s;
+};
+
+void PrintTo(const ProductionAnchor& anchor, std::ostream* out) { *out << anchor.rival << ' ' << name(anchor.regime); }
+
+class ProductionAnchorTest : public ::testing::TestWithParam<ProductionAnchor> {};
+
+TEST_P(ProductionAnchorTest, IsReproduced) {
+  const auto trace = make_trace("T10", 300);
+  if (!trace && trace.error().code == ErrorCode::not_found) GTEST_SKIP() << trace.error().message;
+  ASSERT_TRUE(trace.has_value()) << trace.error().message;
+  Sample waits;
+  for (const std::uint64_t seed : {300, 400, 500}) {
+    RunOptions options;
+    options.policy = GetParam().rival;
+    options.regime = GetParam().regime;
+    options.noise_seed = seed;
+    const auto record = run(*trace, options);
+    ASSERT_TRUE(record.has_value()) << record.error().message;
+    waits.values.push_back(metrics_of(*record, Bounds{}, static_cast<int>(trace->machine.gpus.size())).mean_wait_s);
+  }
+  EXPECT_NEAR(waits.mean(), GetParam().mean_wait_s, 0.15 * GetParam().mean_wait_s);
+}
+
+INSTANTIATE_TEST_SUITE_P(T10, ProductionAnchorTest,
+                         ::testing::Values(ProductionAnchor{"swarmui", Regime::slow, 414.0},
+                                           ProductionAnchor{"sjf", Regime::slow, 390.0},
+                                           ProductionAnchor{"sjf", Regime::fast, 185.0}),
+                         [](const auto& test) {
+                           return test.param.rival + "_" + std::string(name(test.param.regime));
+                         });
+
 // What the rivals sustain on T3's mix, within 0.05.
 struct SustainedAnchor {
   std::string rival;

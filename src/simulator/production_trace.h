@@ -2,7 +2,7 @@
 // times as fast.
 //
 // The file has no licence, so it is read where it lies. It tells users, models, images and steps; models get families
-// and sizes in the order of their popularity, as the made-up traces have them, and a request asks for at most as many
+// and sizes in turns, in the order of their popularity, and a request asks for at most as many
 // pictures at once as theirs do.
 #pragma once
 
