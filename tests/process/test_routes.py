@@ -61,6 +61,7 @@ ROUTES = {
     "POST /api/v1/uploads": (lambda s: s.request("POST", "/api/v1/uploads", data=png(),
                                                  headers={"Content-Type": "image/png"}), 201),
     "GET /api/v1/snapshot": (lambda s: s.request("GET", "/api/v1/snapshot"), 200),
+    "GET /api/v1/trace": (lambda s: s.request("GET", "/api/v1/trace"), 200),
     "GET /api/v1/openapi.yaml": (lambda s: s.request("GET", "/api/v1/openapi.yaml"), 200),
     "POST /api/v1/login": (lambda s: s.request("POST", "/api/v1/login", json={"token": "wrong"}), None),
     "GET /livez": (lambda s: s.request("GET", "/livez"), 200),
