@@ -32,8 +32,7 @@ TEST_P(StartCoverageTest, FourOfFiveJobsStartWithinTheirInterval) {
   EXPECT_GT(coverage->after, coverage->starts / 25);
 }
 
-INSTANTIATE_TEST_SUITE_P(Traces, StartCoverageTest,
-                         ::testing::Values(Case{"T2", 0.25, 300}, Case{"T6", 0.2, 300}),
+INSTANTIATE_TEST_SUITE_P(Traces, StartCoverageTest, ::testing::Values(Case{"T2", 0.25, 300}, Case{"T6", 0.2, 300}),
                          [](const auto& test) { return test.param.trace; });
 
 TEST(StartCoverage, IsTheSameEveryTime) {
