@@ -12,11 +12,6 @@
 namespace pixelfleet::cli {
 namespace {
 
-std::string gib(const Json& bytes) {
-  if (!bytes.is_number()) return "-";
-  return format("{:.1f}", bytes.get<double>() / (1 << 30));
-}
-
 // "in 2-4 min", from now.
 std::string predicted(const Json& start, std::int64_t now_ms) {
   const auto from_now = [now_ms](const Json& at) {
@@ -113,36 +108,6 @@ int models_add(const Config& config, const std::string& name, const std::vector<
   std::printf("added %s (%s, %.1f GiB)\n", added->key.c_str(), added->family.c_str(),
               static_cast<double>(added->memory_bytes) / (1 << 30));
   if (!added->reason.empty()) std::printf("note: %s\n", added->reason.c_str());
-  return kExitOk;
-}
-
-int gpus_list(const Config& config, Output output, const Hooks& hooks) {
-  Json answer;
-  const auto server = hooks.find_server(config);
-  if (server && *server) {
-    auto live = Client(**server).get("/api/v1/gpus");
-    if (!live) return report(live.error());
-    answer = std::move(*live);
-  } else {
-    const auto found = hooks.gpus(config);
-    if (!found) return report(found.error());
-    answer["gpus"] = Json::array();
-    for (const GpuStatus& status : *found) answer["gpus"].push_back(to_json(status));
-  }
-  if (output == Output::json) {
-    print_json({{"gpus", answer["gpus"]}});
-    return kExitOk;
-  }
-  std::printf("%3s  %-8s  %-8s  %15s  %5s  %5s  %6s  %s\n", "#", "kind", "state", "memory GiB", "util", "temp", "watts",
-              "name");
-  for (const Json& gpu : answer["gpus"]) {
-    const Json& ratio = gpu["utilization_ratio"];
-    std::printf("%3s  %-8s  %-8s  %6s / %6s  %5s  %5s  %6s  %s\n", text(gpu, "index").c_str(),
-                text(gpu, "kind").c_str(), text(gpu, "state").c_str(), gib(gpu["memory_used_bytes"]).c_str(),
-                gib(gpu["memory_total_bytes"]).c_str(),
-                ratio.is_number() ? format("{:.0f} %", ratio.get<double>() * 100).c_str() : "-",
-                text(gpu, "temperature_celsius").c_str(), text(gpu, "power_watts").c_str(), text(gpu, "name").c_str());
-  }
   return kExitOk;
 }
 

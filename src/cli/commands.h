@@ -1,4 +1,4 @@
-// The commands about what there is: jobs and their queue, models, gpus. Text for people, --json for programs.
+// The commands about what there is: jobs and their queue, models. Text for people, --json for programs.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,5 @@ int models_list(const Config& config, Output output, const Hooks& hooks);
 // `parts`: "role=file" as typed.
 int models_add(const Config& config, const std::string& name, const std::vector<std::string>& parts,
                const Hooks& hooks);
-
-// Works without a server; with one it tells what the gpus do.
-int gpus_list(const Config& config, Output output, const Hooks& hooks);
 
 }  // namespace pixelfleet::cli

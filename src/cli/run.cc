@@ -6,6 +6,7 @@
 #include "base/json_full.h"
 #include "cli/commands.h"
 #include "cli/generate.h"
+#include "cli/gpu_commands.h"
 #include "cli/hooks.h"
 #include "cli/simulate.h"
 
@@ -226,8 +227,24 @@ struct CommandLine {
 
     CLI::App* gpus = command("gpus", "the gpus of this machine, and what they do if a server runs");
     gpus->add_flag("--json", given.json, "print JSON");
-    gpus->callback(
-        [this] { action = [this](const LoadedConfig& c) { return gpus_list(c.config, given.output(), hooks); }; });
+    gpus->add_flag("--watch", watch, "show them live, once a second; q leaves");
+    gpus->require_subcommand(0, 1);
+    gpus->callback([this] {
+      if (action) return;  // that of `pick`
+      action = [this](const LoadedConfig& c) {
+        return watch ? gpus_watch(c.config, hooks) : gpus_list(c.config, given.output(), hooks);
+      };
+    });
+    CLI::App* pick = command("pick", "print the UUIDs of idle gpus, for CUDA_VISIBLE_DEVICES", gpus);
+    pick->add_flag("--idle")->description("idle ones (there is no other choice)");
+    pick->add_option("--count", pick_count, "how many, 1-16")->check(CLI::Range(1, 16));
+    pick->add_flag("--wait", pick_waits, "wait until so many are idle");
+    pick->add_flag("--json", given.json, "print JSON");
+    pick->callback([this] {
+      action = [this](const LoadedConfig& c) {
+        return gpus_pick(c.config, pick_count, pick_waits ? Wait::until_idle : Wait::no, given.output(), hooks);
+      };
+    });
   }
 
   void add_simulate_command() {
@@ -309,6 +326,9 @@ struct CommandLine {
   std::string setting;
   std::string model_name;
   std::vector<std::string> parts;
+  bool watch = false;
+  int pick_count = 1;
+  bool pick_waits = false;
   int socket_fd = -1;
   SimulateArguments simulation;
 };

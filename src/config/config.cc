@@ -280,6 +280,18 @@ std::vector<ConfigKey> make_keys() {
                     return c.resident_limit ? format("{}", *c.resident_limit)
                                             : std::string("2, no limit with multi-GPU on");
                   }});
+  keys.push_back({"idle.memory_mb",
+                  {"PIXELFLEET_IDLE_MEMORY_MB"},
+                  "idle-memory-mb",
+                  "a gpu of which less is in use counts as idle",
+                  [](Config& c, const std::string& text) { return set_int(c.idle_memory_mb, text, 1, 1'000'000); },
+                  [](const Config& c) { return format("{}", c.idle_memory_mb); }});
+  keys.push_back({"idle.utilization_percent",
+                  {"PIXELFLEET_IDLE_UTILIZATION"},
+                  "idle-utilization",
+                  "... and which is busy for less of the time",
+                  [](Config& c, const std::string& text) { return set_int(c.idle_utilization_percent, text, 1, 100); },
+                  [](const Config& c) { return format("{}", c.idle_utilization_percent); }});
   keys.push_back({"multi_gpu.enabled",
                   {"PIXELFLEET_MULTI_GPU"},
                   "multi-gpu",

@@ -1,0 +1,98 @@
+#include "cli/gpu_screen.h"
+
+#include <gmock/gmock.h>
+
+#include "base/json_full.h"
+
+namespace pixelfleet::cli {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+
+Json gpu(int index, Json changes = Json::object()) {
+  Json gpu = {{"uuid", "GPU-" + std::to_string(index)},
+              {"index", index},
+              {"name", "NVIDIA RTX 4090"},
+              {"kind", "nvidia"},
+              {"state", "idle"},
+              {"memory_total_bytes", std::int64_t{24} << 30},
+              {"memory_used_bytes", std::int64_t{6} << 30},
+              {"utilization_ratio", 0.0},
+              {"temperature_celsius", 61.0},
+              {"power_watts", 80.4},
+              {"resident_models", Json::array()},
+              {"loading_model", nullptr},
+              {"job", nullptr}};
+  gpu.update(changes);
+  return gpu;
+}
+
+std::vector<std::string> lines_of(const Json& gpus, std::size_t width = 120) {
+  GpuScreen screen;
+  screen.add(gpus);
+  return screen.lines(width, Colour::none, "q: leave");
+}
+
+std::size_t characters(const std::string& text) {
+  std::size_t count = 0;
+  for (const char byte : text) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80 ? 1 : 0;
+  return count;
+}
+
+TEST(GpuScreen, ShowsTwoLinesOfEachGpuBelowAHeading) {
+  const auto lines = lines_of(Json::array({gpu(0, {{"state", "busy"},
+                                                   {"job", 172},
+                                                   {"utilization_ratio", 0.97},
+                                                   {"resident_models", {"demo-city", "demo-forest"}},
+                                                   {"loading_model", "demo-space"}})}));
+  ASSERT_THAT(lines, SizeIs(4));
+  EXPECT_EQ(lines[0], "PixelFleet  1 gpu, 1 busy   q: leave");
+  EXPECT_EQ(lines[2],
+            " 0  NVIDIA RTX 4090           busy      █████░░░░░░░░░░░░░░░   6.0 /  24.0 GiB  97 %  61 °C   80 W");
+  EXPECT_EQ(lines[3], "    █                         job 172, loads demo-space · holds demo-city, demo-forest");
+}
+
+TEST(GpuScreen, WhatIsUnknownIsADash) {
+  const auto lines = lines_of(Json::array({gpu(3, {{"memory_used_bytes", nullptr},
+                                                   {"utilization_ratio", nullptr},
+                                                   {"temperature_celsius", nullptr},
+                                                   {"power_watts", nullptr}})}));
+  EXPECT_THAT(lines[2], HasSubstr("░░░     - /  24.0 GiB     -      -      -"));
+}
+
+TEST(GpuScreen, RemembersUtilisationWithTheNewestLast) {
+  GpuScreen screen;
+  for (const double ratio : {0.0, 0.5, 1.0}) screen.add(Json::array({gpu(0, {{"utilization_ratio", ratio}})}));
+  EXPECT_THAT(screen.lines(120, Colour::none, "")[3], HasSubstr("    ▁▅█ "));
+  for (int i = 0; i < 100; ++i) screen.add(Json::array({gpu(0)}));
+  EXPECT_THAT(screen.lines(120, Colour::none, "")[3], Not(HasSubstr("█")));
+}
+
+TEST(GpuScreen, NoLineIsWiderThanTheTerminal) {
+  const Json long_name = gpu(0, {{"name", std::string(300, 'x')}, {"resident_models", {"名前の長いモデル", "b", "c"}}});
+  for (const std::size_t width : {1UL, 20UL, 37UL, 200UL}) {
+    for (const std::string& line : lines_of(Json::array({long_name}), width))
+      EXPECT_LE(characters(line), width) << line;
+  }
+}
+
+TEST(GpuScreen, ControlCharactersOfANameDoNotReachTheTerminal) {
+  const auto lines = lines_of(Json::array({gpu(0, {{"name", "a\x1b[2Jb\nc"}})}));
+  EXPECT_THAT(lines, Each(Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(lines[2], HasSubstr("a?[2Jb?c"));
+}
+
+TEST(GpuScreen, ColoursEndWhereTheyBegan) {
+  GpuScreen screen;
+  screen.add(Json::array({gpu(0, {{"state", "offline"}, {"temperature_celsius", 95.0}})}));
+  const std::string line = screen.lines(120, Colour::ansi, "")[2];
+  EXPECT_THAT(line, HasSubstr("\x1b[31moffline\x1b[0m"));
+  EXPECT_THAT(line, HasSubstr("\x1b[31m 95 °C \x1b[0m"));
+}
+
+}  // namespace
+}  // namespace pixelfleet::cli
