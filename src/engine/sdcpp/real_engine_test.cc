@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "engine/plugin.h"
 #include "engine/testing/recording_sink.h"
@@ -136,14 +138,21 @@ TEST_F(RealEngine, StaysUsableAfterRefusals) {
   EXPECT_FALSE(pixels(request(6)).empty());
 }
 
+// The allocator takes a further arena now and then; a leak grows with every picture.
 TEST_F(RealEngine, DoesNotGrowFromPictureToPicture) {
   Request quick = request(0);
   quick.steps = 1;
   quick.cfg_scale = 1;  // without guidance half of the work is left out
   pixels(quick);
-  const double before = resident_megabytes();
-  for (quick.seed = 1; quick.seed <= 20; ++quick.seed) ASSERT_FALSE(pixels(quick).empty());
-  EXPECT_LT(resident_megabytes(), before + 30);
+  std::vector<double> growth;
+  double before = resident_megabytes();
+  for (quick.seed = 1; quick.seed <= 20; ++quick.seed) {
+    ASSERT_FALSE(pixels(quick).empty());
+    growth.push_back(resident_megabytes() - before);
+    before += growth.back();
+  }
+  std::nth_element(growth.begin(), growth.begin() + 10, growth.end());
+  EXPECT_LT(growth[10], 0.5) << "megabytes, of the middle one of 20 pictures";
 }
 
 }  // namespace
