@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/gpu_detail.h"
 #include "domain/ids.h"
 
 namespace pixelfleet {
@@ -32,6 +33,7 @@ struct GpuSample {
   std::optional<double> utilization_ratio;
   std::optional<double> temperature_celsius;
   std::optional<double> power_watts;
+  GpuDetail detail;  // of NVIDIA gpus
 
   friend bool operator==(const GpuSample&, const GpuSample&) = default;
 };

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "base/log.h"
 #include "gpu/host_cpu.h"
@@ -29,6 +31,15 @@ std::vector<Gpu> gpus_of(const Report& report) {
   return gpus;
 }
 
+// What a gpu that does not answer is for the others: one of which nothing is known but that.
+GpuSample sample_of(const FailingGpu& failing) {
+  GpuSample sample;
+  sample.uuid = failing.uuid;
+  sample.detail.driver_code = failing.code;
+  sample.detail.xids = failing.xids;
+  return sample;
+}
+
 }  // namespace
 
 // What the thread knows. Everything here belongs to it, once it runs.
@@ -46,6 +57,8 @@ class GpuSource::Watch {
   void on_report(const Report& report);
   void on_monitor_lost(const std::string& reason);
   void see(std::vector<Gpu> gpus);
+  void log_news(const Report& report);
+  void offer_samples(const Report& report);
   void tell(Telemetry telemetry);
   void offer_cpu_samples();
   std::optional<SteadyClock::time_point> next_time() const;
@@ -61,6 +74,9 @@ class GpuSource::Watch {
   bool had_nvidia_ = false;
   std::optional<std::vector<Gpu>> seen_;
   Telemetry telemetry_;
+  std::string driver_version_;
+  std::set<std::string> troubles_;  // of gpus that do not answer, already in the log
+  std::map<GpuUuid, std::vector<GpuXid>> untold_xids_;
 };
 
 void GpuSource::Watch::run(int stop_fd) {
@@ -103,6 +119,7 @@ void GpuSource::Watch::on_report(const Report& report) {
   deadline_ = SteadyClock::now() + kSampleInterval + options_.round;
   if (report.driver == Driver::absent) {
     monitor_.reset();
+    if (had_nvidia_) return tell({false, report.reason});
     log::info("gpu", "{}; the CPU takes the jobs", report.reason);
     see({HostCpu::describe()});
     return;
@@ -117,10 +134,37 @@ void GpuSource::Watch::on_report(const Report& report) {
   had_nvidia_ = had_nvidia_ || !report.readings.empty();
   see(had_nvidia_ ? gpus_of(report) : std::vector<Gpu>{HostCpu::describe()});
   tell({true, ""});
-  if (report.readings.empty()) return;
+  log_news(report);
+  offer_samples(report);
+}
+
+void GpuSource::Watch::log_news(const Report& report) {
+  if (report.driver_version != driver_version_) {
+    log::info("gpu", "NVIDIA driver {}, CUDA {}", report.driver_version, report.cuda_version);
+    driver_version_ = report.driver_version;
+  }
+  std::set<std::string> troubles;
+  for (const FailingGpu& failing : report.failing) troubles.insert(failure_text(failing));
+  for (const std::string& trouble : troubles) {
+    if (!troubles_.contains(trouble)) log::warn("gpu", "{}", trouble);
+  }
+  troubles_ = std::move(troubles);
+}
+
+void GpuSource::Watch::offer_samples(const Report& report) {
   control::GpuSamples samples;
   for (const Reading& reading : report.readings) samples.samples.push_back(reading.sample);
-  inbox_.offer(std::move(samples));
+  for (const FailingGpu& failing : report.failing) {
+    if (!failing.uuid.empty()) samples.samples.push_back(sample_of(failing));
+  }
+  if (samples.samples.empty()) return;
+  // A sample that finds no room is worth nothing a second later; its Xids are, and go with the next one.
+  for (GpuSample& sample : samples.samples) {
+    auto& xids = untold_xids_[sample.uuid];
+    xids.insert(xids.end(), sample.detail.xids.begin(), sample.detail.xids.end());
+    sample.detail.xids = xids;
+  }
+  if (inbox_.offer(std::move(samples))) untold_xids_.clear();
 }
 
 void GpuSource::Watch::on_monitor_lost(const std::string& reason) {

@@ -1,57 +1,17 @@
 #include "gpu/gpu_source.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
-#include <fstream>
-
-#include "base/mutex.h"
 #include "domain/gpu_spec.h"
+#include "gpu/testing/collecting_inbox.h"
 #include "gpu/testing/fake_driver.h"
 
 namespace pixelfleet::gpu {
 namespace {
 
-// Collects messages; `wait_for` blocks until one of a type, and like `accept`, has come.
-class CollectingInbox final : public control::Inbox {
- public:
-  void post(control::Message message) override {
-    const MutexLock lock(mutex_);
-    messages_.push_back(std::move(message));
-    came_.notify_all();
-  }
-  bool offer(control::Message message) override {
-    post(std::move(message));
-    return true;
-  }
-  template <class T, class Accept>
-  std::optional<T> wait_for(Accept accept) {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    const MutexLock lock(mutex_);
-    while (true) {
-      for (const control::Message& message : messages_) {
-        if (const T* found = std::get_if<T>(&message); found != nullptr && accept(*found)) return *found;
-      }
-      if (came_.wait_until(mutex_, give_up) == std::cv_status::timeout) return std::nullopt;
-    }
-  }
-  template <class T>
-  std::optional<T> wait_for() {
-    return wait_for<T>([](const T&) { return true; });
-  }
-  template <class T>
-  int count() {
-    const MutexLock lock(mutex_);
-    int n = 0;
-    for (const control::Message& message : messages_) n += std::holds_alternative<T>(message) ? 1 : 0;
-    return n;
-  }
-
- private:
-  Mutex mutex_;
-  CondVar came_;
-  std::vector<control::Message> messages_ GUARDED_BY(mutex_);
-};
+constexpr const char* kTwoGpus =
+    "gpu 0 uuid=GPU-aaaa-0000 temp 61 power 250.5 ; gpu 1 uuid=GPU-bbbb-1111 name=\"Fake B\" ;";
+std::string two_gpus_and(const std::string& more) { return kTwoGpus + more; }
 
 class Source : public testing::Test {
  protected:
@@ -85,7 +45,7 @@ TEST_F(Source, AGivenListReplacesDetection) {
 }
 
 TEST_F(Source, SeesNvidiaGpusAndTheirCondition) {
-  const FakeDriver fake(nullptr);
+  const FakeDriver fake(kTwoGpus);
   const auto source = start();
   const auto seen = inbox_.wait_for<control::GpusSeen>();
   ASSERT_TRUE(seen);
@@ -98,7 +58,7 @@ TEST_F(Source, SeesNvidiaGpusAndTheirCondition) {
 }
 
 TEST_F(Source, HonoursCudaVisibleDevices) {
-  const FakeDriver fake(nullptr);
+  const FakeDriver fake(kTwoGpus);
   ::setenv("CUDA_VISIBLE_DEVICES", "GPU-bb", 1);
   const auto source = start();
   const auto seen = inbox_.wait_for<control::GpusSeen>();
@@ -108,15 +68,23 @@ TEST_F(Source, HonoursCudaVisibleDevices) {
   EXPECT_EQ(seen->gpus[0].uuid, "GPU-bbbb-1111");
 }
 
-TEST_F(Source, ALostGpuLeavesTheListAndTheOthersStay) {
-  const FakeDriver fake("lost");
+TEST_F(Source, N09ALostGpuLeavesTheListAndTheOthersStay) {
+  FakeDriver fake(kTwoGpus);
   const auto source = start();
+  ASSERT_TRUE(inbox_.wait_for<control::GpusSeen>());
+  fake.says(two_gpus_and("gpu 1 ret * 15 xid 79"));
   const auto later = inbox_.wait_for<control::GpusSeen>([](const auto& seen) { return seen.gpus.size() == 1; });
   ASSERT_TRUE(later);
   EXPECT_EQ(later->gpus[0].uuid, "GPU-aaaa-0000");
+  const auto evidence = inbox_.wait_for<control::GpuSamples>(
+      [](const auto& samples) { return samples.samples.size() == 2 && samples.samples[1].detail.driver_code; });
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->samples[1].uuid, "GPU-bbbb-1111");
+  EXPECT_EQ(evidence->samples[1].detail.driver_code, 15);
+  EXPECT_EQ(evidence->samples[1].detail.xids, (std::vector<GpuXid>{{79, 1}}));
 }
 
-TEST_F(Source, WithoutADriverTheCpuIsTheGpu) {
+TEST_F(Source, N01WithoutADriverTheCpuIsTheGpu) {
   ::setenv("PIXELFLEET_NVML_LIBRARY", "libnothing-of-the-kind.so.1", 1);
   const auto source = start();
   const auto seen = inbox_.wait_for<control::GpusSeen>();
@@ -133,8 +101,8 @@ TEST_F(Source, WithoutADriverTheCpuIsTheGpu) {
   EXPECT_EQ(inbox_.count<control::TelemetryChanged>(), 0) << "nothing is wrong here";
 }
 
-TEST_F(Source, AFailingDriverIsTold) {
-  const FakeDriver fake("init-error");
+TEST_F(Source, N04AFailingDriverIsTold) {
+  const FakeDriver fake("init ret 18");
   const auto source = start();
   const auto telemetry = inbox_.wait_for<control::TelemetryChanged>();
   ASSERT_TRUE(telemetry);
@@ -142,9 +110,11 @@ TEST_F(Source, AFailingDriverIsTold) {
   EXPECT_NE(telemetry->telemetry.reason.find("restart the machine"), std::string::npos);
 }
 
-TEST_F(Source, AHangingDriverCostsTwoMonitorsAndNoGpu) {
-  const FakeDriver fake("hang-later");
+TEST_F(Source, N20AHangingDriverCostsTwoMonitorsAndNoGpu) {
+  FakeDriver fake(kTwoGpus);
   const auto source = start();
+  ASSERT_TRUE(inbox_.wait_for<control::GpuSamples>());
+  fake.says(two_gpus_and("call nvmlDeviceGetMemoryInfo hang"));
   const auto telemetry = inbox_.wait_for<control::TelemetryChanged>();
   ASSERT_TRUE(telemetry);
   EXPECT_FALSE(telemetry->telemetry.available);
@@ -152,8 +122,8 @@ TEST_F(Source, AHangingDriverCostsTwoMonitorsAndNoGpu) {
   EXPECT_EQ(inbox_.count<control::GpusSeen>(), 1) << "the gpus seen before stay in use";
 }
 
-TEST_F(Source, ADriverThatHangsFromTheStartLeavesTheCpu) {
-  const FakeDriver fake("hang");
+TEST_F(Source, N06ADriverThatHangsFromTheStartLeavesTheCpu) {
+  const FakeDriver fake("call nvmlInit hang");
   const auto source = GpuSource::start(impatient("gpu-monitor"), inbox_);
   const auto telemetry = inbox_.wait_for<control::TelemetryChanged>();
   ASSERT_TRUE(telemetry);
@@ -187,7 +157,7 @@ TEST_F(Source, AProgramThatCannotBeStartedIsTold) {
 }
 
 TEST_F(Source, OneLookNeedsNoServer) {
-  const FakeDriver fake(nullptr);
+  const FakeDriver fake(kTwoGpus);
   const auto statuses = look_at_gpus(options("gpu-monitor"), std::chrono::seconds(10));
   ASSERT_TRUE(statuses);
   ASSERT_EQ(statuses->size(), 2u);

@@ -36,9 +36,7 @@ Report read_round(std::unique_ptr<Nvml>& nvml, const std::string& library) {
     nvml.reset();
     return report;
   }
-  report.readings = visible_to_container(std::move(report.readings), environment("NVIDIA_VISIBLE_DEVICES"));
-  report.readings = visible_to_cuda(std::move(report.readings), environment("CUDA_VISIBLE_DEVICES"));
-  return report;
+  return only_visible(std::move(report), environment("NVIDIA_VISIBLE_DEVICES"), environment("CUDA_VISIBLE_DEVICES"));
 }
 
 bool write_line(int fd, std::string line) {
@@ -73,10 +71,15 @@ int monitor_main() {
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   const std::string library = environment("PIXELFLEET_NVML_LIBRARY").value_or(kNvmlLibrary);
   std::unique_ptr<Nvml> nvml;
+  bool had_driver = false;
   do {
-    const Report report = read_round(nvml, library);
+    Report report = read_round(nvml, library);
+    if (report.driver == Driver::absent && had_driver) {  // as during an upgrade
+      report = {Driver::failing, "the NVIDIA driver's library is gone; is the driver being upgraded?", {}};
+    }
     if (!write_line(reports.get(), to_line(report))) return 0;
     if (report.driver == Driver::absent) return 0;  // nothing will change while we run
+    had_driver = true;
   } while (wait_for_next_round());
   return 0;
 }

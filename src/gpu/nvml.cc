@@ -11,39 +11,6 @@
 #include "gpu/nvml_internal.h"
 
 namespace pixelfleet::gpu {
-namespace nvml {
-namespace {
-
-template <class Function>
-void resolve(void* library, Function& function, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    if (void* symbol = ::dlsym(library, name)) {
-      std::memcpy(&function, &symbol, sizeof symbol);
-      return;
-    }
-  }
-}
-
-}  // namespace
-
-Functions find_functions(void* library) {
-  Functions f;
-  resolve(library, f.init, {"nvmlInit_v2", "nvmlInit"});
-  resolve(library, f.shutdown, {"nvmlShutdown"});
-  resolve(library, f.count, {"nvmlDeviceGetCount_v2", "nvmlDeviceGetCount"});
-  resolve(library, f.handle, {"nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex"});
-  resolve(library, f.uuid, {"nvmlDeviceGetUUID"});
-  resolve(library, f.name, {"nvmlDeviceGetName"});
-  resolve(library, f.memory, {"nvmlDeviceGetMemoryInfo"});
-  resolve(library, f.memory_v2, {"nvmlDeviceGetMemoryInfo_v2"});
-  resolve(library, f.utilization, {"nvmlDeviceGetUtilizationRates"});
-  resolve(library, f.temperature, {"nvmlDeviceGetTemperature"});
-  resolve(library, f.power, {"nvmlDeviceGetPowerUsage"});
-  return f;
-}
-
-}  // namespace nvml
-
 namespace {
 
 std::string reason_of(int code) {
@@ -60,88 +27,37 @@ std::string reason_of(int code) {
   }
 }
 
-bool is_gone(int code) { return code == nvml::kGpuIsLost || code == nvml::kResetRequired; }
-
-// Values that no card has are garbage of a sick driver, not readings.
-std::optional<std::int64_t> sane_bytes(unsigned long long bytes, unsigned long long most) {
-  if (bytes > most) return std::nullopt;
-  return static_cast<std::int64_t>(bytes);
-}
-
-struct MemoryReading {
-  int code = nvml::kSuccess;
-  std::optional<std::int64_t> total, used, free;
-};
-
-MemoryReading read_memory(const nvml::Functions& f, nvml::Device device) {
-  constexpr unsigned long long kMost = 1ull << 48;
-  MemoryReading reading;
-  if (f.memory_v2 != nullptr) {
-    nvml::MemoryV2 memory{};
-    memory.version = nvml::kMemoryV2;
-    reading.code = f.memory_v2(device, &memory);
-    if (reading.code == nvml::kSuccess) {
-      // What the driver keeps for itself is nobody's to use.
-      if (memory.reserved < memory.total) memory.total -= memory.reserved;
-      reading.total = sane_bytes(memory.total, kMost);
-      reading.used = sane_bytes(memory.used, memory.total);
-      reading.free = sane_bytes(memory.free, memory.total);
-      return reading;
-    }
-    if (is_gone(reading.code)) return reading;
-  }
-  if (f.memory == nullptr) return reading;
-  nvml::Memory memory{};
-  reading.code = f.memory(device, &memory);
-  if (reading.code == nvml::kSuccess) {
-    reading.total = sane_bytes(memory.total, kMost);
-    reading.used = sane_bytes(memory.used, memory.total);
-    reading.free = sane_bytes(memory.free, memory.total);
-  }
-  return reading;
-}
-
 std::int64_t physical_memory_bytes() {
   return static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-void read_sensors(const nvml::Functions& f, nvml::Device device, GpuSample& sample) {
-  nvml::Utilization utilization{};
-  if (f.utilization != nullptr && f.utilization(device, &utilization) == nvml::kSuccess && utilization.gpu <= 100) {
-    sample.utilization_ratio = utilization.gpu / 100.0;
-  }
-  unsigned celsius = 0;
-  if (f.temperature != nullptr && f.temperature(device, nvml::kCoreTemperature, &celsius) == nvml::kSuccess &&
-      celsius <= 150) {
-    sample.temperature_celsius = celsius;
-  }
-  unsigned milliwatts = 0;
-  if (f.power != nullptr && f.power(device, &milliwatts) == nvml::kSuccess && milliwatts <= 5'000'000) {
-    sample.power_watts = milliwatts / 1000.0;
+// The code with which all gpus fail, unless it is each one's own trouble or one of them works.
+std::optional<int> common_failure(const Report& report) {
+  if (!report.readings.empty() || report.failing.empty()) return std::nullopt;
+  const int code = report.failing.front().code;
+  const bool common = std::all_of(report.failing.begin(), report.failing.end(),
+                                  [&](const FailingGpu& failing) { return failing.code == code; });
+  return common && !nvml::is_gone(code) ? std::optional<int>(code) : std::nullopt;
+}
+
+void count_xid(std::vector<GpuXid>& xids, int code) {
+  const auto found = std::find_if(xids.begin(), xids.end(), [&](const GpuXid& xid) { return xid.code == code; });
+  if (found != xids.end()) {
+    ++found->count;
+  } else {
+    xids.push_back({code, 1});
   }
 }
 
-// Nothing when the gpu does not answer any more.
-std::optional<Reading> read_device(const nvml::Functions& f, unsigned index) {
-  nvml::Device device = nullptr;
-  char text[nvml::kTextBytes] = {};
-  if (f.handle(index, &device) != nvml::kSuccess) return std::nullopt;
-  if (f.uuid(device, text, sizeof text) != nvml::kSuccess) return std::nullopt;
-  Reading reading;
-  reading.gpu.uuid = reading.sample.uuid = sane_name(text, sizeof text);
-  reading.gpu.index = static_cast<int>(index);
-  reading.gpu.kind = GpuKind::nvidia;
-  std::memset(text, 0, sizeof text);
-  if (f.name != nullptr && is_gone(f.name(device, text, sizeof text))) return std::nullopt;
-  reading.gpu.name = sane_name(text, sizeof text);
-  const MemoryReading memory = read_memory(f, device);
-  if (is_gone(memory.code)) return std::nullopt;
-  // Machines whose gpu shares the memory of the host tell no size of their own.
-  reading.gpu.memory_total_bytes = memory.total.value_or(physical_memory_bytes());
-  reading.sample.memory_used_bytes = memory.used;
-  reading.sample.memory_free_bytes = memory.free;
-  read_sensors(f, device, reading.sample);
-  return reading;
+// Where the Xids of a gpu belong; null when the report does not know it.
+std::vector<GpuXid>* xids_of(Report& report, const GpuUuid& uuid) {
+  for (Reading& reading : report.readings) {
+    if (reading.gpu.uuid == uuid) return &reading.sample.detail.xids;
+  }
+  for (FailingGpu& failing : report.failing) {
+    if (failing.uuid == uuid) return &failing.xids;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -158,9 +74,13 @@ std::string sane_name(const char* bytes, std::size_t size) {
 }
 
 Nvml::Nvml(void* library, std::unique_ptr<nvml::Functions> functions)
-    : library_(library), functions_(std::move(functions)) {}
+    : library_(library), functions_(std::move(functions)) {
+  nvml::EventSet events = nullptr;
+  if (functions_->create_events(&events) == nvml::kSuccess) events_ = events;
+}
 
 Nvml::~Nvml() {
+  if (events_ != nullptr) functions_->free_events(static_cast<nvml::EventSet>(events_));
   functions_->shutdown();
   ::dlclose(library_);
 }
@@ -188,10 +108,93 @@ Report Nvml::read() {
   if (code == nvml::kNoGpu) return {};
   if (code != nvml::kSuccess) return {Driver::failing, reason_of(code), {}};
   Report report;
-  for (unsigned i = 0; i < std::min(count, nvml::kMaxDevices); ++i) {
-    if (auto reading = read_device(*functions_, i)) report.readings.push_back(std::move(*reading));
-  }
+  read_versions(report);
+  for (unsigned i = 0; i < std::min(count, nvml::kMaxDevices); ++i) read_device(i, report);
+  if (const auto failure = common_failure(report)) return {Driver::failing, reason_of(*failure), {}};
+  take_xids(report);
   return report;
+}
+
+void Nvml::read_versions(Report& report) const {
+  char text[nvml::kTextBytes] = {};
+  if (functions_->driver_version(text, sizeof text) == nvml::kSuccess) {
+    report.driver_version = sane_name(text, sizeof text);
+  }
+  int cuda = 0;
+  if (functions_->cuda_version(&cuda) == nvml::kSuccess && cuda >= 1000 && cuda < 1'000'000) {
+    report.cuda_version = format("{}.{}", cuda / 1000, cuda % 1000 / 10);
+  }
+}
+
+int Nvml::read_identity(unsigned index, void*& device, Gpu& gpu) const {
+  nvml::Device handle = nullptr;
+  if (const int code = functions_->handle(index, &handle); code != nvml::kSuccess) return code;
+  device = handle;
+  char text[nvml::kTextBytes] = {};
+  if (const int code = functions_->uuid(handle, text, sizeof text); code != nvml::kSuccess) return code;
+  if (text[0] == '\0') return nvml::kUnknown;
+  gpu.uuid = sane_name(text, sizeof text);
+  gpu.index = static_cast<int>(index);
+  gpu.kind = GpuKind::nvidia;
+  std::memset(text, 0, sizeof text);
+  const int code = functions_->name(handle, text, sizeof text);
+  if (nvml::is_gone(code)) return code;
+  gpu.name = sane_name(text, code == nvml::kSuccess ? sizeof text : 0);
+  return nvml::kSuccess;
+}
+
+void Nvml::read_device(unsigned index, Report& report) {
+  void* device = nullptr;
+  Reading reading;
+  nvml::MemorySize memory;
+  int code = read_identity(index, device, reading.gpu);
+  if (code == nvml::kNoPermission) return;  // somebody else's, as in a container
+  if (code == nvml::kSuccess) {
+    if (xids_of(report, reading.gpu.uuid) != nullptr) return;  // twice the same card is nonsense
+    reading.sample.uuid = reading.gpu.uuid;
+    code = nvml::read_sample(*functions_, static_cast<nvml::Device>(device), reading.sample, memory);
+  }
+  if (code != nvml::kSuccess) {
+    const auto known = known_.find(index);
+    const GpuUuid uuid = !reading.gpu.uuid.empty() ? reading.gpu.uuid : known != known_.end() ? known->second : "";
+    if (xids_of(report, uuid) == nullptr || uuid.empty()) {
+      report.failing.push_back({static_cast<int>(index), uuid, code, {}});
+    }
+    return;
+  }
+  known_[index] = reading.gpu.uuid;
+  // A size that is not to be had now is the last one seen. A gpu that shares the host's memory has none of its own.
+  auto& remembered = memory_bytes_[reading.gpu.uuid];
+  if (memory.bytes) remembered = *memory.bytes;
+  if (remembered == 0 && memory.code == nvml::kNotSupported) remembered = physical_memory_bytes();
+  reading.gpu.memory_total_bytes = remembered;
+  watch_for_xids(device, reading.gpu.uuid);
+  report.readings.push_back(std::move(reading));
+}
+
+void Nvml::watch_for_xids(void* device, const GpuUuid& uuid) {
+  if (events_ == nullptr) return;
+  const auto [place, is_new] = watched_.try_emplace(device, uuid);
+  place->second = uuid;
+  // A gpu of which Xids cannot be had is not asked again.
+  if (is_new) {
+    functions_->register_events(static_cast<nvml::Device>(device), nvml::kXidEvents,
+                                static_cast<nvml::EventSet>(events_));
+  }
+}
+
+void Nvml::take_xids(Report& report) {
+  // A storm must not hold up the round: what is left comes in the next one.
+  constexpr int kMostEvents = 4096;
+  for (int i = 0; events_ != nullptr && i < kMostEvents; ++i) {
+    nvml::EventData event{};
+    const int code = functions_->wait_for_event(static_cast<nvml::EventSet>(events_), &event, 0);
+    if (code != nvml::kSuccess) return;
+    const auto gpu = watched_.find(event.device);
+    if (event.type != nvml::kXidEvents || gpu == watched_.end()) continue;
+    auto* const xids = xids_of(report, gpu->second);
+    if (xids != nullptr && event.data < 1000) count_xid(*xids, static_cast<int>(event.data));
+  }
 }
 
 }  // namespace pixelfleet::gpu

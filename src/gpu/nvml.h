@@ -1,10 +1,11 @@
 // Nvml: NVIDIA's management library, loaded at run time.
 //
 // Lives in the monitor process only: its calls can hang for ever when the driver is sick. Every value is optional:
-// cards without a sensor, and old drivers without a function, leave a gap, never an error. One gpu that fails is left
-// out of the list; the others stay. Not thread-safe.
+// cards without a sensor, old drivers without a function and drivers that talk nonsense leave a gap, never an error. A
+// gpu that does not answer is told apart from the others, which stay. Not thread-safe.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -26,14 +27,24 @@ class Nvml {
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
 
-  // All gpus of the machine, by index.
+  // All gpus of the machine, by index, with the Xids that came since the last call.
   Report read();
 
  private:
   Nvml(void* library, std::unique_ptr<nvml::Functions> functions);
 
+  void read_versions(Report& report) const;
+  void read_device(unsigned index, Report& report);
+  int read_identity(unsigned index, void*& device, Gpu& gpu) const;
+  void watch_for_xids(void* device, const GpuUuid& uuid);
+  void take_xids(Report& report);
+
   void* const library_;
   const std::unique_ptr<nvml::Functions> functions_;
+  void* events_ = nullptr;             // null: this driver cannot tell Xids
+  std::map<void*, GpuUuid> watched_;   // the gpus whose Xids are told, by NVML's handle
+  std::map<unsigned, GpuUuid> known_;  // who was last seen at an index
+  std::map<GpuUuid, std::int64_t> memory_bytes_;
 };
 
 // A device's name as text that is fit to show: printable, valid UTF-8, never empty. `size` bounds a missing NUL.

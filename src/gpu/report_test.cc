@@ -67,5 +67,15 @@ TEST(VisibleToContainer, FiltersOnlyWhereTheRuntimeHasNot) {
   EXPECT_EQ(visible_to_container(all, "3,5,7").size(), 3u);
 }
 
+TEST(OnlyVisible, AGpuThatDoesNotAnswerStillHasItsPlaceInTheList) {
+  Report report{Driver::working, "", {reading(1, "GPU-bb"), reading(2, "GPU-cc")}};
+  report.failing = {{0, "GPU-aa", 15, {}}};
+  const Report kept = only_visible(report, std::nullopt, "0,1");
+  EXPECT_EQ(uuids(kept.readings), (Names{"GPU-bb"})) << "the list does not end at the lost one";
+  EXPECT_EQ(kept.failing, report.failing);
+  EXPECT_TRUE(only_visible(report, std::nullopt, "1").failing.empty()) << "not ours";
+  EXPECT_EQ(only_visible(report, std::nullopt, std::nullopt), report);
+}
+
 }  // namespace
 }  // namespace pixelfleet::gpu

@@ -64,4 +64,22 @@ std::vector<Reading> visible_to_container(std::vector<Reading> readings, const s
   return keep(readings, entries, AtUnknown::skip);
 }
 
+Report only_visible(Report report, const std::optional<std::string>& container_variable,
+                    const std::optional<std::string>& cuda_variable) {
+  std::vector<Reading> all = report.readings;
+  for (const FailingGpu& failing : report.failing) {
+    all.emplace_back();
+    all.back().gpu.uuid = failing.uuid;
+    all.back().gpu.index = failing.index;
+  }
+  const std::vector<Reading> kept =
+      visible_to_cuda(visible_to_container(std::move(all), container_variable), cuda_variable);
+  const auto hidden = [&](int index) {
+    return std::none_of(kept.begin(), kept.end(), [&](const Reading& reading) { return reading.gpu.index == index; });
+  };
+  std::erase_if(report.readings, [&](const Reading& reading) { return hidden(reading.gpu.index); });
+  std::erase_if(report.failing, [&](const FailingGpu& failing) { return hidden(failing.index); });
+  return report;
+}
+
 }  // namespace pixelfleet::gpu

@@ -18,4 +18,8 @@ std::vector<Reading> visible_to_cuda(std::vector<Reading> readings, const std::o
 // not happen: by UUID, or by index when more gpus are here than it lists.
 std::vector<Reading> visible_to_container(std::vector<Reading> readings, const std::optional<std::string>& variable);
 
+// A report without the gpus that either variable hides. A gpu that does not answer is still one that an entry names.
+Report only_visible(Report report, const std::optional<std::string>& container_variable,
+                    const std::optional<std::string>& cuda_variable);
+
 }  // namespace pixelfleet::gpu
