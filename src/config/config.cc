@@ -305,6 +305,8 @@ std::vector<ConfigKey> make_keys() {
        "how many gpus, while multi-GPU is on",
        [](Config& c, const std::string& text) { return set_int(c.live.multi_gpu_max_gpus, text, 1, kMaxMultiGpus); },
        [](const Config& c) { return format("{}", c.live.multi_gpu_max_gpus); }});
+  keys.push_back(live_key("multi_gpu.gpus", "PIXELFLEET_GPUS", "gpu-list",
+                          "only these gpus, while multi-GPU is on: UUIDs or numbers, separated by commas", as_list));
   keys.push_back({"multi_gpu.single_gpu",
                   {"PIXELFLEET_SINGLE_GPU"},
                   "single-gpu",

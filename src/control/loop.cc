@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format.h"
 #include "base/json_full.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "control/model_facts.h"
 #include "domain/job_json.h"
 
@@ -219,6 +221,7 @@ scheduler::Policy Loop::policy() const {
   scheduler::Policy policy;
   policy.multi_gpu = settings.multi_gpu_enabled;
   policy.max_gpus = settings.multi_gpu_max_gpus;
+  policy.gpus = settings.multi_gpu_list;
   policy.single_gpu = settings.multi_gpu_single;
   policy.resident_limit = options_.resident_limit.value_or(settings.multi_gpu_enabled ? -1 : 2);
   policy.algorithm = algorithm_of(settings.policy);
@@ -235,6 +238,18 @@ scheduler::Policy Loop::policy() const {
   policy.unload_idle_after = limit_of(settings.idle_gpu_seconds);
   policy.drop_idle_after = limit_of(settings.idle_host_seconds);
   return policy;
+}
+
+void Loop::warn_of_gpus_not_here() const {
+  if (!gpus_known_) return;
+  for (const std::string& listed : settings().multi_gpu_list) {
+    const bool here = std::any_of(gpus_.begin(), gpus_.end(), [&](const Gpu& gpu) { return is_called(gpu, listed); });
+    if (here) continue;
+    std::vector<std::string> known;
+    for (const Gpu& gpu : gpus_) known.push_back(format("{} ({})", gpu.uuid, gpu.index));
+    log::warn("control", "multi_gpu.gpus names {}, which is not here; here are {}", utf8_prefix(listed, 80),
+              known.empty() ? "none" : format("{}", join(known, ", ")));
+  }
 }
 
 void Loop::tell_policy() {

@@ -180,6 +180,7 @@ class Loop final : public Service {
   static scheduler::JobFacts facts_of_job(const OpenJob& open);
   std::vector<GpuStatus> gpu_statuses() const;
   scheduler::Policy policy() const;
+  void warn_of_gpus_not_here() const;
   void tell_policy();  // to the scheduler, if it has changed
 
   Clock& clock_;

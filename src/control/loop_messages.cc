@@ -149,10 +149,12 @@ void Loop::handle(ChangeSettings& message) {
     row.values[key] = to_text(value);
   }
   change(std::move(row));
+  const bool lists_others = merged->multi_gpu_list != settings().multi_gpu_list;
   {
     MutexLock lock(published_mutex_);
     settings_ = *merged;
   }
+  if (lists_others) warn_of_gpus_not_here();
   tell(feed_.durable("settings.changed", now_, {{"settings", to_json(*merged)}}));
   tell_policy();
   after_commit([reply = std::move(message.reply), settings = std::move(*merged)] { reply(settings); });
@@ -372,7 +374,9 @@ void Loop::handle(GpusSeen& message) {
     if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
   }
   if (!std::exchange(gpus_known_, true)) feed_waiting_jobs();
-  if (before != gpus_) tell_gpus();
+  if (before == gpus_) return;
+  warn_of_gpus_not_here();
+  tell_gpus();
 }
 
 void Loop::handle(GpuSamples& message) {

@@ -2,6 +2,12 @@
 
 namespace pixelfleet {
 
+bool is_called(const Gpu& gpu, std::string_view text) {
+  constexpr std::size_t kLeastOfUuid = 8;
+  if (text == gpu.uuid || text == std::to_string(gpu.index)) return true;
+  return text.size() >= kLeastOfUuid && gpu.uuid.compare(0, text.size(), text) == 0;
+}
+
 std::string_view name(GpuKind kind) {
   switch (kind) {
     case GpuKind::nvidia: return "nvidia";

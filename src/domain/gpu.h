@@ -53,6 +53,10 @@ struct GpuStatus {
   friend bool operator==(const GpuStatus&, const GpuStatus&) = default;
 };
 
+// Whether a person who writes this means the gpu: its number, its UUID, or the beginning of that (8 characters at
+// least, as CUDA_VISIBLE_DEVICES has them).
+bool is_called(const Gpu& gpu, std::string_view text);
+
 std::string_view name(GpuKind kind);
 std::string_view name(GpuState state);
 std::optional<GpuKind> gpu_kind_from(std::string_view text);

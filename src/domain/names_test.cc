@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "base/json_full.h"
+#include "domain/gpu.h"
 #include "domain/gpu_spec.h"
 #include "domain/output_name.h"
 #include "domain/sampler.h"
@@ -114,6 +115,14 @@ TEST(Suggest, FindsSlipsAndRefusesStrangers) {
   EXPECT_EQ(nearest_name("promt", {"prompt", "steps"}), "prompt");
   EXPECT_FALSE(nearest_name("zzzzzzzz", {"prompt", "steps"}));
   EXPECT_FALSE(nearest_name(std::string(100, 'p'), {"prompt"}));
+}
+
+TEST(GpuNames, ANumberAUuidOrTheBeginningOfOneMeansTheGpu) {
+  const Gpu gpu{"GPU-8f2a91c0-77aa", 3, "", GpuKind::nvidia, kGiB};
+  for (const char* text : {"3", "GPU-8f2a91c0-77aa", "GPU-8f2a"}) EXPECT_TRUE(is_called(gpu, text)) << text;
+  for (const char* text : {"", "03", "4", "GPU-8f2", "GPU-8f2b", "GPU-8f2a91c0-77aa-1"}) {
+    EXPECT_FALSE(is_called(gpu, text)) << text;
+  }
 }
 
 }  // namespace

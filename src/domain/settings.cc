@@ -15,6 +15,7 @@ constexpr std::int64_t kMaxHostBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMaxOverheadBytes = std::int64_t{16} << 30;
 constexpr std::size_t kMaxTextBytes = 256;
 constexpr std::size_t kMaxPinnedModels = 1000;
+constexpr std::size_t kMaxListedGpus = 16;
 
 bool set_number(std::int64_t& out, const Json& value, std::int64_t low, std::int64_t high) {
   if (!value.is_number_integer()) return false;
@@ -46,8 +47,8 @@ bool set_choice(Enum& out, const Json& value, const std::array<Enum, n>& choices
   return false;
 }
 
-bool set_models(std::set<ModelKey>& out, const Json& value) {
-  if (!value.is_array() || value.size() > kMaxPinnedModels) return false;
+bool set_names(std::set<std::string>& out, const Json& value, std::size_t most) {
+  if (!value.is_array() || value.size() > most) return false;
   std::set<ModelKey> keys;
   for (const Json& key : value) {
     if (!key.is_string()) return false;
@@ -86,6 +87,11 @@ const std::vector<Setting>& table() {
          if (good) s.multi_gpu_max_gpus = static_cast<int>(gpus);
          return good;
        }},
+      {"multi_gpu.gpus", "not a list of gpus",
+       format("a list of up to {} UUIDs, beginnings of UUIDs or numbers as listed by `pixelfleet gpus`",
+              kMaxListedGpus),
+       [](const S& s) { return Json(s.multi_gpu_list); },
+       [](S& s, const Json& value) { return set_names(s.multi_gpu_list, value, kMaxListedGpus); }},
       {"multi_gpu.single_gpu", "not a gpu's UUID", "a UUID as listed by `pixelfleet gpus`, or \"\"",
        [](const S& s) { return Json(s.multi_gpu_single); },
        [](S& s, const Json& value) {
@@ -113,7 +119,7 @@ const std::vector<Setting>& table() {
        [](S& s, const Json& value) { return set_bytes(s.worker_overhead_bytes, value, kMaxOverheadBytes); }},
       {"models.pinned", "not a list of models", format("a list of up to {} model keys", kMaxPinnedModels),
        [](const S& s) { return Json(s.pinned_models); },
-       [](S& s, const Json& value) { return set_models(s.pinned_models, value); }},
+       [](S& s, const Json& value) { return set_names(s.pinned_models, value, kMaxPinnedModels); }},
       {"idle_unload.gpu_seconds", "out of range", seconds, [](const S& s) { return Json(s.idle_gpu_seconds); },
        [](S& s, const Json& value) { return set_number(s.idle_gpu_seconds, value, 0, kMaxIdleSeconds); }},
       {"idle_unload.host_seconds", "out of range", seconds, [](const S& s) { return Json(s.idle_host_seconds); },

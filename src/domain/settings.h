@@ -19,9 +19,10 @@ enum class ObjectiveChoice { latency, throughput };
 enum class LoadBeside { automatic, off };
 
 struct LiveSettings {
-  bool multi_gpu_enabled = false;  // multi_gpu.enabled
-  int multi_gpu_max_gpus = 4;      // multi_gpu.max_gpus, 1-8
-  std::string multi_gpu_single;    // multi_gpu.single_gpu: UUID used while multi-GPU is off; empty: most free memory
+  bool multi_gpu_enabled = false;        // multi_gpu.enabled
+  int multi_gpu_max_gpus = 4;            // multi_gpu.max_gpus, 1-8
+  std::set<std::string> multi_gpu_list;  // multi_gpu.gpus: only these, as is_called() knows them; empty: the first ones
+  std::string multi_gpu_single;  // multi_gpu.single_gpu: UUID used while multi-GPU is off; empty: most free memory
 
   // How jobs are distributed while multi-GPU is on.
   PolicyChoice policy = PolicyChoice::amp;               // scheduler.policy

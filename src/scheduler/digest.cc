@@ -8,8 +8,9 @@ namespace pixelfleet::scheduler {
 
 // A running job reads as a queued one: that it runs is what a restart forgets.
 std::string Scheduler::State::digest() const {
-  std::string text = format("policy multi_gpu={} max_gpus={} single_gpu={} resident_limit={}\n", policy.multi_gpu,
-                            policy.max_gpus, policy.single_gpu, policy.resident_limit);
+  std::string text =
+      format("policy multi_gpu={} max_gpus={} gpus={} single_gpu={} resident_limit={}\n", policy.multi_gpu,
+             policy.max_gpus, join(policy.gpus, ","), policy.single_gpu, policy.resident_limit);
   for (const auto& [uuid, slot] : gpus) {
     text += format("gpu {} index={} kind={} memory_total_bytes={}\n", uuid, slot.gpu.index, name(slot.gpu.kind),
                    slot.gpu.memory_total_bytes);

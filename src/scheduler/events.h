@@ -69,9 +69,10 @@ enum class LoadBesideRun { no, yes };
 
 struct Policy {
   bool multi_gpu = false;
-  int max_gpus = 4;        // used while multi_gpu
-  std::string single_gpu;  // UUID used while !multi_gpu; empty: the one with most free memory, kept
-  int resident_limit = 2;  // PIPE_CACHE_MAX: models one gpu may hold; 0: unload after each job; <0: no limit
+  int max_gpus = 4;                 // used while multi_gpu
+  std::set<std::string> gpus = {};  // used while multi_gpu: only these (is_called()); none of them here: any
+  std::string single_gpu;           // UUID used while !multi_gpu; empty: the one with most free memory, kept
+  int resident_limit = 2;           // PIPE_CACHE_MAX: models one gpu may hold; 0: unload after each job; <0: no limit
   Algorithm algorithm = Algorithm::amp;  // of several gpus; a single one is always strictly in order
   Objective objective = Objective::latency;
   LoadBesideRun load_beside_run = LoadBesideRun::yes;  // whether an engine may load while another worker runs

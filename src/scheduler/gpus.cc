@@ -84,7 +84,11 @@ void Scheduler::State::select_gpus() {
   selected.clear();
   if (policy.multi_gpu) {
     std::vector<std::pair<int, GpuUuid>> by_index;
-    for (const auto& [uuid, slot] : gpus) by_index.emplace_back(slot.gpu.index, uuid);
+    const bool any =
+        std::none_of(gpus.begin(), gpus.end(), [this](const auto& entry) { return is_listed(entry.second.gpu); });
+    for (const auto& [uuid, slot] : gpus) {
+      if (any || is_listed(slot.gpu)) by_index.emplace_back(slot.gpu.index, uuid);
+    }
     std::sort(by_index.begin(), by_index.end());
     for (const auto& [index, uuid] : by_index) {
       if (selected.size() < static_cast<std::size_t>(policy.max_gpus)) selected.push_back(uuid);
@@ -112,6 +116,11 @@ void Scheduler::State::select_gpus() {
     return;
   }
   if (single_gpu) selected.push_back(*single_gpu);
+}
+
+bool Scheduler::State::is_listed(const Gpu& gpu) const {
+  return std::any_of(policy.gpus.begin(), policy.gpus.end(),
+                     [&gpu](const std::string& text) { return is_called(gpu, text); });
 }
 
 bool Scheduler::State::is_selected(const GpuUuid& gpu) const {

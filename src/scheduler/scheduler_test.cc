@@ -429,5 +429,31 @@ TEST(Scheduler, ManyJobsThatNoIdleGpuCanTakeDoNotHideOneThatCanRun) {
   EXPECT_THAT(rig.submit(51, "small"), ElementsAre("StartWorker 2 gpu-1 small"));
 }
 
+TEST(MultiGpu, UsesOnlyTheListedGpusHoweverTheyAreCalled) {
+  Policy policy = multi(8);
+  policy.gpus = {"gpu-2", "0"};
+  Rig rig(policy);
+  for (int gpu = 0; gpu < 4; ++gpu) rig.gpu(gpu);
+  std::vector<GpuState> states;
+  for (int gpu = 0; gpu < 4; ++gpu) states.push_back(rig.view(gpu).state);
+  EXPECT_THAT(states, ElementsAre(GpuState::idle, GpuState::unused, GpuState::idle, GpuState::unused));
+  policy.max_gpus = 1;
+  rig.give(PolicyChanged{policy});
+  EXPECT_EQ(rig.view(2).state, GpuState::unused) << "the limit holds for listed ones, too";
+}
+
+TEST(MultiGpu, UsesTheFirstOnesWhereNoListedOneIsThere) {
+  Policy policy = multi(1);
+  policy.gpus = {"gpu-7", "nonsense"};
+  Rig rig(policy);
+  rig.gpu(0);
+  rig.gpu(1);
+  EXPECT_EQ(rig.view(0).state, GpuState::idle);
+  EXPECT_EQ(rig.view(1).state, GpuState::unused);
+  rig.gpu(7);
+  EXPECT_EQ(rig.view(0).state, GpuState::unused) << "the listed one has come";
+  EXPECT_EQ(rig.view(7).state, GpuState::idle);
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

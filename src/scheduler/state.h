@@ -301,6 +301,7 @@ struct Scheduler::State {
   void on(const ModelKnown& event);
   void on(const ModelForgotten& event);
   void select_gpus();
+  bool is_listed(const Gpu& gpu) const;
   bool is_selected(const GpuUuid& gpu) const;
   bool is_undecided() const { return !policy.multi_gpu && selected.empty(); }
   GpuView view(const Slot& slot) const;

@@ -924,6 +924,8 @@ export interface components {
         Settings: {
             "multi_gpu.enabled": boolean;
             "multi_gpu.max_gpus": number;
+            /** @description Only these while multi-GPU is on: UUIDs, beginnings of UUIDs or numbers; empty, or none of them there: the first ones. */
+            "multi_gpu.gpus": string[];
             /** @description UUID used while multi-GPU is off; empty: the one with the most free memory. */
             "multi_gpu.single_gpu": string;
             /**
@@ -967,6 +969,8 @@ export interface components {
         SettingsChange: {
             "multi_gpu.enabled"?: boolean;
             "multi_gpu.max_gpus"?: number;
+            /** @description Only these while multi-GPU is on: UUIDs, beginnings of UUIDs or numbers; empty, or none of them there: the first ones. */
+            "multi_gpu.gpus"?: string[];
             /** @description UUID used while multi-GPU is off; empty: the one with the most free memory. */
             "multi_gpu.single_gpu"?: string;
             /**

@@ -77,6 +77,7 @@ export const kNoCounts: Counts = { queued: 0, held: 0, running: 0, done: 0, fail
 export const kDefaultSettings: Settings = {
   'multi_gpu.enabled': false,
   'multi_gpu.max_gpus': 4,
+  'multi_gpu.gpus': [],
   'multi_gpu.single_gpu': '',
   'scheduler.policy': 'amp',
   'scheduler.objective': 'latency',
