@@ -144,7 +144,7 @@ std::vector<std::string> GpuScreen::gpu_lines(const Json& gpu, std::size_t width
   second.add("    ");
   const auto remembered = utilisation_.find(text_of(gpu, "uuid"));
   if (remembered != utilisation_.end()) second.add(sparks(remembered->second), kGreen);
-  second.pad_to(30).add(doing(gpu), kDim);
+  if (const std::string what = doing(gpu); !what.empty()) second.pad_to(30).add(what, kDim);
   return {first.text(), second.text()};
 }
 
