@@ -63,16 +63,20 @@ void Turn::accuse(GpuMemory& gpu, const WorkerFailed& failure, const Lines& evid
     case Exit::crash:
     case Exit::hung: break;
   }
-  if (failure.phase == Phase::loading ? model_is_guilty(gpu, failure, evidence)
-                                      : job_is_guilty(gpu, failure, evidence)) {
-    return;
-  }
-  // A model that never worked elsewhere may be what breaks its loads: however many jobs want it, it is one accuser.
-  const std::set<GpuUuid>& good_on = memory_.models[failure.model].good_on;
-  const bool works_elsewhere = good_on.size() > good_on.count(gpu.told.gpu);
-  const bool by_model = !failure.job || (failure.phase == Phase::loading && !works_elsewhere);
+  const bool loading = failure.phase == Phase::loading;
+  const bool model_works = loading && works_elsewhere(gpu, failure.model);
+  if (loading && !model_works && model_is_guilty(gpu, failure, evidence)) return;
+  if (!loading && job_is_guilty(gpu, failure, evidence)) return;
+  // As long as a model never worked elsewhere it may be what breaks its loads: however many jobs want it, it is one
+  // accuser. A model that did is no excuse, and not to blame for what this gpu makes of it.
+  const bool by_model = !failure.job || (loading && !model_works);
   fault.accuser = by_model ? Fault::Accuser::model : Fault::Accuser::job;
   add_fault(gpu, std::move(fault), evidence);
+}
+
+bool Turn::works_elsewhere(const GpuMemory& gpu, const ModelKey& key) const {
+  const auto model = memory_.models.find(key);
+  return model != memory_.models.end() && model->second.good_on.size() > model->second.good_on.count(gpu.told.gpu);
 }
 
 void Turn::accuse_by_xid(GpuMemory& gpu, JobId job, int number) {
@@ -85,6 +89,7 @@ void Turn::accuse_by_xid(GpuMemory& gpu, JobId job, int number) {
 
 bool Turn::job_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, const Lines& evidence) {
   if (!failure.job) return false;
+  std::erase_if(memory_.jobs, [this](const auto& entry) { return entry.second.last + kCleanTime <= now_; });
   JobMemory& job = memory_.jobs[*failure.job];
   job.last = now_;
   if (job.verdict == JobMemory::Verdict::guilty) return true;
@@ -105,6 +110,7 @@ bool Turn::job_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, cons
 bool Turn::model_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, const Lines& evidence) {
   ModelMemory& model = memory_.models[failure.model];
   if (model.verdict == ModelMemory::Verdict::disabled) return true;
+  std::erase_if(model.failed_loads, [this](const auto& load) { return load.at + kCleanTime <= now_; });
   model.failed_loads.push_back({now_, gpu.told.gpu, format("{}: {}", gpu.told.gpu, evidence.front())});
   forget_first(model.failed_loads);
   std::set<GpuUuid> gpus;
@@ -180,7 +186,9 @@ bool Turn::may_quarantine(const GpuMemory& gpu, const Fault& fault) {
 }
 
 void Turn::count_departure(const GpuMemory& gpu, FaultClass fault, const ModelKey& model, Phase phase) {
-  std::erase_if(memory_.departures, [&](const auto& gone) { return gone.gpu == gpu.told.gpu && gone.fault == fault; });
+  std::erase_if(memory_.departures, [&](const Departure& gone) {
+    return gone.at + kBreakerWindow <= now_ || (gone.gpu == gpu.told.gpu && gone.fault == fault);
+  });
   memory_.departures.push_back({now_, gpu.told.gpu, fault, model, phase});
   std::set<GpuUuid> leaving;
   std::set<GpuUuid> in_service;

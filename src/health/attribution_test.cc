@@ -119,6 +119,20 @@ TEST(Model, ThatWorksElsewhereDoesNotExcuseAGpu) {
   EXPECT_THAT(rig.last<DisableModel>(), IsEmpty());
 }
 
+TEST(Model, ThatWorksElsewhereIsNotBlamedForGpusThatCrash) {
+  Rig rig({"a", "b", "c", "d", "e", "f"});
+  rig.step(ModelWorked{"f", "good"});  // before a restart
+  for (const GpuUuid gpu : {"a", "b"}) {
+    for (int job = 1; job < 4; ++job) rig.fail_load(gpu, "good", job);
+    EXPECT_EQ(rig.state(gpu), State::quarantined) << gpu;
+  }
+  EXPECT_THAT(rig.last<DisableModel>(), IsEmpty());
+  rig.fail_load("c", "good", 5, Exit::model_load);
+  rig.fail_load("c", "good", 5, Exit::model_load);
+  rig.fail_load("d", "good", 5, Exit::model_load);
+  EXPECT_THAT(rig.last<DisableModel>(), SizeIs(1)) << "but for files that the engine does not understand";
+}
+
 TEST(Model, CrashingLoadsOfTwoModelsAreTheGpus) {
   Rig rig;
   rig.fail_load("a", "one");

@@ -136,6 +136,10 @@ struct OperatorRetired {
 struct OperatorResumed {
   GpuUuid gpu;
 };
+struct ModelWorked {  // before a restart, with the files it has now; a ChunkDone says the same
+  GpuUuid gpu;
+  ModelKey model;
+};
 struct ModelReplaced {  // other files, or the operator enabled it again
   ModelKey model;
 };
@@ -146,7 +150,7 @@ struct TimerFired {};
 
 using Event = std::variant<GpuSeen, GpuLost, MachineBooted, XidReported, Throttled, ChunkStarted, StepMade, ChunkDone,
                            ChunkDropped, WorkerFailed, WorkersReaped, CanaryEnded, OperatorDrained, OperatorRetired,
-                           OperatorResumed, ModelReplaced, JobForgotten, TimerFired>;
+                           OperatorResumed, ModelWorked, ModelReplaced, JobForgotten, TimerFired>;
 
 // --- actions --------------------------------------------------------------------------------------------------
 

@@ -149,7 +149,6 @@ void Turn::try_another_gpu() {
 void Turn::pass_time() {
   for (auto& [uuid, gpu] : memory_.gpus) pass_time(gpu);
   clear_alarms();
-  forget_old();
 }
 
 void Turn::pass_time(GpuMemory& gpu) {
@@ -174,14 +173,6 @@ void Turn::pass_time(GpuMemory& gpu) {
   }
 }
 
-void Turn::forget_old() {
-  std::erase_if(memory_.jobs, [this](const auto& entry) { return entry.second.last + kCleanTime <= now_; });
-  for (auto& [key, model] : memory_.models) {
-    std::erase_if(model.failed_loads, [this](const auto& load) { return load.at + kCleanTime <= now_; });
-  }
-  std::erase_if(memory_.departures, [this](const auto& gone) { return gone.at + kBreakerWindow <= now_; });
-}
-
 void Turn::ask_to_wake() {
   std::optional<Instant> earliest;
   const auto also = [&earliest](Instant at) {
@@ -195,9 +186,9 @@ void Turn::ask_to_wake() {
     if (gpu.service == Service::out) continue;
     for (const Fault& fault : gpu.faults) also(fault.at + kFaultWindow);
   }
-  if (!earliest || earliest == memory_.wake_at) return;
+  if (earliest == memory_.wake_at) return;
   memory_.wake_at = earliest;
-  actions_.push_back(WakeAt{*earliest});
+  if (earliest) actions_.push_back(WakeAt{*earliest});
 }
 
 }  // namespace pixelfleet::health

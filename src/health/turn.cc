@@ -38,7 +38,7 @@ std::string describe(const GpuMemory& gpu) {
 }  // namespace
 
 void Turn::run(const Event& event) {
-  pass_time();
+  if (memory_.wake_at && *memory_.wake_at <= now_) pass_time();  // before that nothing is due
   std::visit([this](const auto& happened) { on(happened); }, event);
   pass_time();
   ask_to_wake();
@@ -150,9 +150,7 @@ void Turn::on(const StepMade& event) {
 
 void Turn::on(const ChunkDone& event) {
   memory_.jobs.erase(event.job);
-  ModelMemory& model = memory_.models[event.model];
-  model.failed_loads.clear();
-  model.good_on.insert(event.gpu);
+  on(ModelWorked{event.gpu, event.model});
   GpuMemory* gpu = find(event.gpu);
   if (gpu == nullptr) return;
   gpu->running.reset();
@@ -238,6 +236,12 @@ void Turn::on(const OperatorResumed& event) {
     gpu->canary_retry_at.reset();
   }
   settle(*gpu, Reason::operator_resumed);
+}
+
+void Turn::on(const ModelWorked& event) {
+  ModelMemory& model = memory_.models[event.model];
+  model.failed_loads.clear();
+  model.good_on.insert(event.gpu);
 }
 
 void Turn::on(const ModelReplaced& event) { memory_.models.erase(event.model); }

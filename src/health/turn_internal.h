@@ -51,6 +51,7 @@ class Turn {
   void on(const OperatorDrained& event);
   void on(const OperatorRetired& event);
   void on(const OperatorResumed& event);
+  void on(const ModelWorked& event);
   void on(const ModelReplaced& event);
   void on(const JobForgotten& event);
   void on(const TimerFired&) {}
@@ -69,7 +70,6 @@ class Turn {
   void try_another_gpu();
   void pass_time();
   void pass_time(GpuMemory& gpu);
-  void forget_old();
   void ask_to_wake();
   static bool awaits_canary(const GpuMemory& gpu);
 
@@ -77,6 +77,7 @@ class Turn {
   void accuse(GpuMemory& gpu, const WorkerFailed& failure, const Lines& evidence);
   void accuse_by_xid(GpuMemory& gpu, JobId job, int number);
   bool job_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, const Lines& evidence);
+  bool works_elsewhere(const GpuMemory& gpu, const ModelKey& key) const;
   bool model_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, const Lines& evidence);
   void add_fault(GpuMemory& gpu, Fault fault, Lines evidence);
   template <class Matches>
