@@ -3,7 +3,8 @@
 if(TARGET gpu_test)
   add_library(fake_nvml SHARED ${CMAKE_SOURCE_DIR}/tests/fake_nvml/fake_nvml.cc
                                ${CMAKE_SOURCE_DIR}/tests/fake_nvml/driver.cc
-                               ${CMAKE_SOURCE_DIR}/tests/fake_nvml/script.cc)
+                               ${CMAKE_SOURCE_DIR}/tests/fake_nvml/script.cc
+                               ${CMAKE_SOURCE_DIR}/tests/fake_nvml/words.cc)
   # Its clock and what it has delivered outlive a dlclose, as the driver's own state does.
   target_link_options(fake_nvml PRIVATE -Wl,-z,nodelete)
   set_target_properties(fake_nvml PROPERTIES

@@ -1,84 +1,18 @@
 #include "script.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
+
+#include "words.h"
 
 namespace fake_nvml {
 namespace {
-
-// What is wrong with a statement; caught in parse(), never outside.
-struct Wrong : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// The words of a statement, taken one after the other.
-class Words {
- public:
-  explicit Words(const std::vector<std::string>& words) : words_(words) {}
-
-  bool empty() const { return next_ == words_.size(); }
-  std::string peek() const { return empty() ? std::string() : words_[next_]; }
-  std::string take(const char* what) {
-    if (empty()) throw Wrong(std::string(what) + " is missing at the end");
-    return words_[next_++];
-  }
-  bool take_if(const char* word) {
-    if (peek() != word || empty()) return false;
-    ++next_;
-    return true;
-  }
-
- private:
-  const std::vector<std::string>& words_;
-  std::size_t next_ = 0;
-};
-
-double number(const std::string& text, const char* what) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    throw Wrong(std::string(what) + " \"" + text + "\" is not a number");
-  }
-  return value;
-}
-
-std::uint64_t whole(const std::string& text, const char* what) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    throw Wrong(std::string(what) + " \"" + text + "\" is not a whole number");
-  }
-  return value;
-}
 
 int gpu_number(const std::string& text) {
   const std::uint64_t value = whole(text, "the gpu's number");
   if (value >= kMaxGpus) throw Wrong("the gpu's number " + text + " is not in 0-15");
   return static_cast<int>(value);
-}
-
-double seconds(const std::string& text) {
-  for (const auto& [unit, factor] : {std::pair{"ms", 0.001}, std::pair{"s", 1.0}, std::pair{"m", 60.0}}) {
-    const std::string suffix = unit;
-    if (text.size() > suffix.size() && text.ends_with(suffix)) {
-      return number(text.substr(0, text.size() - suffix.size()), "the time") * factor;
-    }
-  }
-  return number(text, "the time");
-}
-
-// MiB where no unit stands, except for numbers that are no MiB on any machine: those are bytes.
-std::uint64_t bytes(const std::string& text) {
-  for (const auto& [unit, shift] :
-       {std::pair{"GiB", 30}, std::pair{"MiB", 20}, std::pair{"KiB", 10}, std::pair{"B", 0}}) {
-    const std::string suffix = unit;
-    if (text.ends_with(suffix)) return whole(text.substr(0, text.size() - suffix.size()), "the size") << shift;
-  }
-  const std::uint64_t value = whole(text, "the size");
-  return value >= (1ull << 30) ? value : value << 20;
 }
 
 std::uint64_t throttle_bits(const std::string& text) {
@@ -196,10 +130,14 @@ void apply_return(std::map<std::string, int>& returns, Words& words) {
 
 void apply_xid(World& world, int gpu, Words& words, const Statement& statement) {
   Xid xid;
-  xid.id = std::to_string(statement.line) + ":" + statement.text;
+  const std::string origin = std::to_string(statement.line) + ":" + statement.text + ":";
+  const auto earlier = std::count_if(world.xids.begin(), world.xids.end(),
+                                     [&](const Xid& other) { return other.id.starts_with(origin); });
+  xid.id = origin + std::to_string(earlier);
   xid.gpu = gpu;
   xid.code = whole(words.take("the Xid"), "the Xid");
-  if (words.peek().starts_with("x")) {
+  const std::string next = words.peek();
+  if (next.size() > 1 && next[0] == 'x' && next[1] >= '0' && next[1] <= '9') {
     xid.times = static_cast<unsigned>(whole(words.take("how often").substr(1), "how often"));
   }
   world.xids.push_back(std::move(xid));
@@ -339,59 +277,6 @@ World first_world(const Script& script) {
   World world;
   if (std::none_of(script.statements.begin(), script.statements.end(), declares_gpus)) apply_count(world, 1);
   return world;
-}
-
-char unescaped(const std::string& text, std::size_t& place) {
-  if (text[place] != '\\' || place + 1 >= text.size()) return text[place];
-  const char letter = text[++place];
-  if (letter == 'n') return '\n';
-  if (letter != 'x' || place + 2 >= text.size()) return letter;
-  int value = 0;
-  std::from_chars(text.data() + place + 1, text.data() + place + 3, value, 16);
-  place += 2;
-  return static_cast<char>(value);
-}
-
-// Cuts the text into statements of words: lines and ";" end a statement, blanks and "=" a word, "#" starts a comment.
-std::vector<Statement> cut(const std::string& text) {
-  std::vector<Statement> statements;
-  Statement current;
-  std::string word;
-  int line = 1;
-  bool in_word = false;
-  const auto end_word = [&] {
-    if (in_word) current.words.push_back(word);
-    word.clear();
-    in_word = false;
-  };
-  const auto end_statement = [&] {
-    end_word();
-    current.line = line;
-    if (!current.words.empty()) statements.push_back(current);
-    current = {};
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '#') {
-      i = std::min(text.find('\n', i), text.size()) - 1;
-    } else if (c == '\n' || c == ';') {
-      end_statement();
-      line += c == '\n' ? 1 : 0;
-    } else if (c == ' ' || c == '\t' || c == '\r' || c == '=') {
-      end_word();
-      if (!current.text.empty()) current.text += ' ';
-    } else if (c == '"') {
-      in_word = true;
-      for (++i; i < text.size() && text[i] != '"' && text[i] != '\n'; ++i) word += unescaped(text, i);
-      current.text += word;
-    } else {
-      in_word = true;
-      word += c;
-      current.text += c;
-    }
-  }
-  end_statement();
-  return statements;
 }
 
 // Takes "at TIME" off the front. A statement about the clock goes into the script; others come back.
