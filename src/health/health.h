@@ -13,10 +13,11 @@
 //   any -> stuck                   a worker cannot be ended (-> quarantined once it is gone)
 //   any -> draining                by the operator, until resumed
 //
-// To blame are: a job that failed on two gpus, a model that failed three loads on two gpus; what they did to gpus is
-// taken back. Out of memory and bad requests never count. When more than half of the gpus (at least two) leave within
-// five minutes for one kind of fault, an alarm is raised, and until five minutes pass without another one no gpu is
-// quarantined for software. Nor is ever the last one that gets work.
+// To blame are: a job that failed on two gpus, a model that failed three loads on two gpus (crashes only while it works
+// on no other gpu: else they are this gpu's). What they did to gpus is taken back. Out of memory and bad requests never
+// count. When more than half of the gpus (at least two) leave within five minutes for one kind of fault, an alarm is
+// raised, and until five minutes pass without another one no gpu is quarantined for software. Nor is ever the last one
+// that gets work.
 #pragma once
 
 #include <vector>

@@ -64,7 +64,7 @@ class World {
   }
 
   void run() {
-    every(std::chrono::seconds{1}, kDay + kQuiet, [this] { sample(); });
+    every(std::chrono::seconds{2}, kDay + kQuiet, [this] { sample(); });
     every(kFaultEvery, kDay, [this] { break_something(); });
     for (Instant at = kStart; at < kStart + kDay; at += seconds(kHour * between(2, 6))) {
       if (at > kStart) agenda_.emplace(at, [this] { restart(); });
