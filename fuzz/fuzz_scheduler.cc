@@ -25,9 +25,7 @@ class Decoder {
 
   Event event() {
     switch (bytes_.below(18)) {
-      case 0:
-        return PolicyChanged{
-            {bytes_.below(2) == 1, 1 + bytes_.below(8), bytes_.below(3) == 0 ? gpu() : GpuUuid{}, bytes_.below(5) - 1}};
+      case 0: return PolicyChanged{policy()};
       case 1: {
         static constexpr GpuKind kKinds[] = {GpuKind::nvidia, GpuKind::cpu, GpuKind::virtual_gpu};
         const int index = bytes_.below(4);
@@ -75,6 +73,15 @@ class Decoder {
   }
 
  private:
+  Policy policy() {
+    Policy policy;
+    policy.multi_gpu = bytes_.below(2) == 1;
+    policy.max_gpus = 1 + bytes_.below(8);
+    if (bytes_.below(3) == 0) policy.single_gpu = gpu();
+    policy.resident_limit = bytes_.below(5) - 1;
+    if (bytes_.below(4) == 0) policy.gpus = {gpu()};
+    return policy;
+  }
   Event order() {
     const auto owner = [this] { return bytes_.below(2) == 0 ? std::nullopt : std::optional<std::string>("ada"); };
     switch (bytes_.below(8)) {
