@@ -337,10 +337,16 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
     if (view.state == GpuState::unused && bytes > 0) report(format("gpu {} is unused but holds models", view.uuid));
   }
   if (policy_.multi_gpu) {
-    for (const auto& [index, uuid] : by_index) {
-      if (selected_.size() < static_cast<std::size_t>(policy_.max_gpus)) selected_.insert(uuid);
+    const auto is_listed = [this](const auto& entry) {
+      const Gpu& gpu = gpus_.at(entry.second);
+      return policy_.gpus.contains(gpu.uuid) || policy_.gpus.contains(std::to_string(gpu.index));
+    };
+    const bool any = std::none_of(by_index.begin(), by_index.end(), is_listed);
+    for (const auto& entry : by_index) {
+      if (!any && !is_listed(entry)) continue;
+      if (selected_.size() < static_cast<std::size_t>(policy_.max_gpus)) selected_.insert(entry.second);
     }
-    if (in_use != selected_) report("other gpus are in use than the first by index");
+    if (in_use != selected_) report("other gpus are in use than the first listed ones by index");
   } else if (gpus_.contains(policy_.single_gpu)) {
     selected_.insert(policy_.single_gpu);
     if (in_use != selected_) report("another gpu is in use than the one named");

@@ -96,6 +96,7 @@ Policy SimWorld::random_policy() {
   policy.algorithm = kAlgorithms[rng_.below(std::size(kAlgorithms))];
   policy.max_gpus = 1 + static_cast<int>(rng_.below(8));
   policy.resident_limit = kLimits[rng_.below(std::size(kLimits))];
+  if (rng_.chance(0.2)) policy.gpus = {format("gpu-{}", rng_.below(5)), format("{}", rng_.below(5))};
   if (rng_.chance(0.3)) policy.single_gpu = format("gpu-{}", rng_.below(5));
   if (rng_.chance(0.3)) policy.objective = Objective::throughput;
   if (rng_.chance(0.3)) policy.load_beside_run = LoadBesideRun::no;
@@ -319,6 +320,7 @@ void SimWorld::calm_down() {
   }
   Policy policy = random_policy();
   policy.single_gpu.clear();
+  policy.gpus.clear();
   // Pinned models must leave room for one more.
   const std::size_t room =
       policy.resident_limit < 0 ? kModels : static_cast<std::size_t>(std::max(policy.resident_limit, 1));
