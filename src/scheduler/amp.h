@@ -24,6 +24,8 @@ class Amp {
  public:
   // `board` outlives it and may only change by apply() between calls of refresh().
   explicit Amp(Board& board) : board_(board) { refresh(); }
+  Amp(const Amp&) = delete;  // it points into itself
+  Amp& operator=(const Amp&) = delete;
   void refresh();  // after time has passed
 
   // The best of the idle gpus; none: they wait on purpose. Others, if asked for: what else came into question.
