@@ -8,13 +8,19 @@
 namespace pixelfleet::http {
 namespace {
 
-// {"job_id":17,"progress":{...}} -> the job's number; the loop writes this key itself, compact.
-std::string progress_key(std::string_view data) {
-  constexpr std::string_view kKey = "\"job_id\":";
-  const std::size_t begin = data.find(kKey);
+// What follows `key` in the text, up to the first character of `end`.
+std::string_view after(std::string_view text, std::string_view key, std::string_view end) {
+  const std::size_t begin = text.find(key);
   if (begin == std::string_view::npos) return {};
-  const std::string_view rest = data.substr(begin + kKey.size());
-  return std::string(rest.substr(0, rest.find_first_not_of("0123456789")));
+  const std::string_view rest = text.substr(begin + key.size());
+  return rest.substr(0, rest.find_first_of(end));
+}
+
+// {"job_id":17,"progress":{"gpu":"GPU-1",...}} -> "17 GPU-1": a job in several chunks is told of by each of its gpus,
+// and one must not replace the other. The loop writes these keys itself, compact.
+std::string progress_key(std::string_view data) {
+  std::string key(after(data, "\"job_id\":", ",}"));
+  return key.append(" ").append(after(data, "\"gpu\":\"", "\""));
 }
 
 }  // namespace

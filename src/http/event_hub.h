@@ -112,7 +112,7 @@ class EventHub {
   void fan_out(const Event& event);
 
   std::set<EventClient*> clients_;
-  std::map<std::string, Held> progress_;  // by the job in the event's data
+  std::map<std::string, Held> progress_;  // by the job and the gpu in the event's data
 };
 
 }  // namespace pixelfleet::http

@@ -114,6 +114,26 @@ TEST(EventHubTest, ProgressIsHeldToTheIntervalAndTheLatestGoesOut) {
   EXPECT_EQ(hub.flush(start + 1s), std::nullopt);  // nothing is remembered of quiet jobs
 }
 
+TEST(EventHubTest, EachGpuOfOneJobIsToldOf) {
+  EventHub hub;
+  FakeClient client;
+  client.caught_up();
+  hub.add(&client);
+  const Instant start = from_unix_ms(1'000'000);
+  const auto progress = [](const char* gpu, int step) {
+    return event(
+        0, "job.progress",
+        R"({"job_id":1,"progress":{"gpu":")" + std::string(gpu) + R"(","step":)" + std::to_string(step) + "}}");
+  };
+  hub.deliver(progress("GPU-a", 1), start);
+  hub.deliver(progress("GPU-b", 1), start + 1ms);
+  EXPECT_EQ(client.take().size(), 2u);
+  hub.deliver(progress("GPU-a", 2), start + 2ms);
+  hub.deliver(progress("GPU-b", 2), start + 3ms);
+  hub.flush(start + 200ms);
+  EXPECT_EQ(client.take().size(), 2u) << "what was held of one gpu replaces nothing of the other";
+}
+
 TEST(EventHubTest, ARemovedClientHearsNothing) {
   EventHub hub;
   FakeClient client;
