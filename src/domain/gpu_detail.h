@@ -15,6 +15,7 @@ struct GpuProcess {
   std::int64_t pid = 0;
   Kind kind = Kind::compute;
   std::optional<std::int64_t> memory_used_bytes;
+  std::string name = {};  // empty when unknown
 
   friend bool operator==(const GpuProcess&, const GpuProcess&) = default;
 };
@@ -52,6 +53,7 @@ struct GpuDetail {
   std::optional<bool> rows_remapping_pending;  // done at the next reset
   std::optional<bool> rows_remapping_failed;
   std::optional<bool> mig_enabled;
+  std::optional<bool> display_active;  // it drives a display
   std::optional<std::vector<GpuProcess>> processes;
   std::optional<GpuRecovery> recovery_action;
   std::vector<GpuXid> xids;
