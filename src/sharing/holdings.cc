@@ -46,8 +46,8 @@ struct Holdings::Listed {
   std::vector<const Worker*> unlisted;  // live or just gone, and not named
   bool tells_list = false;
   bool all_told = true;     // each listed process of ours has its size
-  bool names_any = false;   // of our workers that have loaded
-  bool misses_any = false;  // of those
+  bool names_any = false;   // of our workers
+  bool misses_any = false;  // of those that have loaded
   bool without_pid = false;
 };
 
@@ -133,8 +133,9 @@ Holdings::Listed Holdings::sort_out(const GpuSample& sample, Instant now) const 
   for (const auto& [id, worker] : workers_) {
     if (worker.gpu != sample.uuid) continue;
     if (!named.contains(&worker)) listed.unlisted.push_back(&worker);
+    if (named.contains(&worker)) listed.names_any = true;
     const bool has_loaded = worker.stage == Worker::Stage::ready && (worker.job || now - worker.changed > kSampleLag);
-    if (worker.pid && has_loaded) (named.contains(&worker) ? listed.names_any : listed.misses_any) = true;
+    if (worker.pid && has_loaded && !named.contains(&worker)) listed.misses_any = true;
   }
   return listed;
 }
@@ -179,6 +180,10 @@ void Holdings::name_others(Split& split, const Listed& listed) const {
   const std::int64_t slack = std::max(kLeastSlack, split.ours.most / kSlackPerBelieved);
   const bool certain = listed.unlisted.empty() || (pids_ == Pids::seen && !listed.without_pid);
   const std::int64_t named = certain ? listed.strangers : 0;
+  if (certain && listed.tells_list) {
+    const ByteRange range = split.not_ours.value_or(ByteRange{0, kMostBytes});
+    split.not_ours = {std::clamp(named + listed.graphics, range.least, range.most), range.most};
+  }
   // Beyond all processes that the driver lists: those that it hides, or whose size it does not tell.
   std::int64_t by_figures = 0;
   if (split.not_ours) by_figures = split.not_ours->least - listed.graphics - slack;
@@ -209,6 +214,14 @@ bool Holdings::any_on(const GpuUuid& gpu) const {
 
 bool Holdings::remembers_any(const GpuUuid& gpu) const {
   return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) { return entry.second.gpu == gpu; });
+}
+
+std::int64_t Holdings::peaks_on(const GpuUuid& gpu) const {
+  std::int64_t sum = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.gpu == gpu && worker.stage != Worker::Stage::ended) sum += worker.peak_bytes;
+  }
+  return sum;
 }
 
 ByteRange Holdings::believed_on(const GpuUuid& gpu, Instant now) const {

@@ -50,6 +50,7 @@ class Holdings {
   bool any_on(const GpuUuid& gpu) const;         // a worker lives
   bool remembers_any(const GpuUuid& gpu) const;  // or one ended so lately that it may still be in a sample
   ByteRange believed_on(const GpuUuid& gpu, Instant now) const;
+  std::int64_t peaks_on(const GpuUuid& gpu) const;  // of the workers that live, in sum
 
  private:
   struct Worker {
