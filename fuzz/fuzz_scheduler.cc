@@ -24,7 +24,7 @@ class Decoder {
   explicit Decoder(ByteSource& bytes) : bytes_(bytes) {}
 
   Event event() {
-    switch (bytes_.below(18)) {
+    switch (bytes_.below(19)) {
       case 0: return PolicyChanged{policy()};
       case 1: {
         static constexpr GpuKind kKinds[] = {GpuKind::nvidia, GpuKind::cpu, GpuKind::virtual_gpu};
@@ -63,6 +63,13 @@ class Decoder {
           default: return ImagePublished{id, index};
         }
       }
+      case 17:
+        switch (bytes_.below(4)) {
+          case 0: return GpuOpened{gpu(), bytes_.below(2) == 0 ? Trust::full : Trust::probation};
+          case 1: return GpuMemoryPlanned{gpu(), std::nullopt};
+          case 2: return GpuMemoryPlanned{gpu(), bytes_.below(40) * kGiB};
+          default: return GpuClosed{gpu(), static_cast<GpuClosed::Workers>(bytes_.below(3))};
+        }
       default: return order();
     }
   }

@@ -26,6 +26,7 @@ std::string_view name(GpuState state) {
     case GpuState::draining: return "draining";
     case GpuState::offline: return "offline";
     case GpuState::unused: return "unused";
+    case GpuState::closed: return "closed";
   }
   return "idle";
 }

@@ -38,8 +38,8 @@ struct GpuSample {
   friend bool operator==(const GpuSample&, const GpuSample&) = default;
 };
 
-// unused: detected, but outside the multi-GPU selection.
-enum class GpuState { idle, loading, busy, draining, offline, unused };
+// unused: detected, but outside the multi-GPU selection. closed: takes no work for now; its health or sharing says why.
+enum class GpuState { idle, loading, busy, draining, offline, unused, closed };
 
 // One row of `pixelfleet gpus --json` and of /api/v1/gpus.
 struct GpuStatus {

@@ -48,7 +48,7 @@ void Turn::accuse(GpuMemory& gpu, const WorkerFailed& failure, const Lines& evid
   switch (failure.exit) {
     case Exit::out_of_memory: return;
     case Exit::bad_request:
-      if (failure.job) actions_.push_back(FailJob{*failure.job, "the engine refused it", evidence});
+      if (failure.job) actions_.push_back(BlameJob{*failure.job, "the engine refused it", evidence});
       return;
     case Exit::model_load: return static_cast<void>(model_is_guilty(gpu, failure, evidence));
     case Exit::unreapable:
@@ -99,7 +99,7 @@ bool Turn::job_is_guilty(const GpuMemory& gpu, const WorkerFailed& failure, cons
   forget_first(job.evidence);
   if (job.failed_on.size() < kGuiltyJobGpus) return false;
   job.verdict = JobMemory::Verdict::guilty;
-  actions_.push_back(FailJob{
+  actions_.push_back(BlameJob{
       *failure.job, format("it failed on {} gpus: {}", job.failed_on.size(), pixelfleet::join(job.failed_on, ", ")),
       job.evidence});
   const auto by_job = [&](const Fault& fault) { return fault.job == *failure.job; };

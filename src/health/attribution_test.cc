@@ -16,12 +16,12 @@ using testing::SizeIs;
 TEST(Job, ThatFailedOnTwoGpusIsGuilty) {
   Rig rig;
   rig.fail("a", 1);
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty());
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty());
   rig.fail("b", 1, Exit::invalid_output);
-  ASSERT_THAT(rig.last<FailJob>(), SizeIs(1));
-  EXPECT_EQ(rig.last<FailJob>()[0].job, JobId{1});
-  EXPECT_EQ(rig.last<FailJob>()[0].why, "it failed on 2 gpus: a, b");
-  EXPECT_THAT(rig.last<FailJob>()[0].evidence,
+  ASSERT_THAT(rig.last<BlameJob>(), SizeIs(1));
+  EXPECT_EQ(rig.last<BlameJob>()[0].job, JobId{1});
+  EXPECT_EQ(rig.last<BlameJob>()[0].why, "it failed on 2 gpus: a, b");
+  EXPECT_THAT(rig.last<BlameJob>()[0].evidence,
               ElementsAre(HasSubstr("a: crash"), "signal SIGSEGV", HasSubstr("b: invalid_output"), "signal SIGSEGV"));
   EXPECT_EQ(rig.state("a"), State::healthy) << "it was not the gpu's";
   EXPECT_EQ(rig.reason("a"), Reason::exonerated);
@@ -32,7 +32,7 @@ TEST(Job, ThatFailsTwiceOnOneGpuIsNot) {
   Rig rig;
   rig.fail("a", 1);
   rig.fail("a", 1);
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty());
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty());
 }
 
 TEST(Job, ThatWorkedElsewhereIsNot) {
@@ -40,7 +40,7 @@ TEST(Job, ThatWorkedElsewhereIsNot) {
   rig.fail("a", 1);
   rig.done("b", 1);
   rig.fail("c", 1);
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty());
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty());
   EXPECT_EQ(rig.state("a"), State::suspect) << "it may be the gpu";
 }
 
@@ -51,7 +51,7 @@ TEST(Job, ThatIsGuiltyNoLongerCountsAgainstGpus) {
   rig.fail("c", 1);
   rig.start("d", 1);
   rig.step(XidReported{"d", 31});
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty()) << "it is told once";
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty()) << "it is told once";
   for (const GpuUuid gpu : {"a", "b", "c", "d"}) EXPECT_EQ(rig.state(gpu), State::healthy) << gpu;
 }
 
@@ -71,7 +71,7 @@ TEST(Job, ThatTookAGpuOutBringsItBackWhenFoundGuilty) {
 TEST(Job, ThatTheEngineRefusesFailsAtOnce) {
   Rig rig;
   rig.fail("a", 1, Exit::bad_request);
-  ASSERT_THAT(rig.last<FailJob>(), SizeIs(1));
+  ASSERT_THAT(rig.last<BlameJob>(), SizeIs(1));
 }
 
 TEST(Job, IsForgottenWithItsEnd) {
@@ -79,7 +79,7 @@ TEST(Job, IsForgottenWithItsEnd) {
   rig.fail("a", 1);
   rig.step(JobForgotten{JobId{1}});
   rig.fail("b", 1);
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty());
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty());
 }
 
 // --- models ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ TEST(Model, ThatKillsItsWorkersWhileLoadingCostsNoGpuItsPlace) {
   EXPECT_EQ(rig.state("a"), State::suspect) << "however many jobs want it";
   rig.fail_load("b", "bad", 8);
   EXPECT_THAT(rig.last<DisableModel>(), SizeIs(1));
-  EXPECT_THAT(rig.last<FailJob>(), IsEmpty()) << "its jobs wait";
+  EXPECT_THAT(rig.last<BlameJob>(), IsEmpty()) << "its jobs wait";
   EXPECT_EQ(rig.state("a"), State::healthy);
   EXPECT_EQ(rig.state("b"), State::healthy);
   rig.fail_load("c", "bad", 9);

@@ -1,6 +1,17 @@
 #include "health/events.h"
 
 namespace pixelfleet::health {
+namespace {
+
+template <class Enum>
+std::optional<Enum> from_name(std::string_view text, Enum last) {
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    if (text == name(static_cast<Enum>(i))) return static_cast<Enum>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 bool takes_work(State state) { return state == State::healthy || state == State::suspect || state == State::probation; }
 
@@ -82,18 +93,31 @@ std::string_view name(Suspect suspect) {
   return "driver";
 }
 
-std::optional<State> state_from(std::string_view text) {
-  for (int i = 0; i <= static_cast<int>(State::stuck); ++i) {
-    if (text == name(static_cast<State>(i))) return static_cast<State>(i);
+std::string_view name(Hold hold) {
+  switch (hold) {
+    case Hold::none: return "none";
+    case Hold::drained: return "drained";
+    case Hold::retired: return "retired";
   }
-  return std::nullopt;
+  return "none";
 }
 
-std::optional<Reason> reason_from(std::string_view text) {
-  for (int i = 0; i <= static_cast<int>(Reason::operator_resumed); ++i) {
-    if (text == name(static_cast<Reason>(i))) return static_cast<Reason>(i);
+std::string_view name(Hardware hardware) {
+  switch (hardware) {
+    case Hardware::sound: return "sound";
+    case Hardware::lost: return "lost";
+    case Hardware::reset_needed: return "reset_needed";
+    case Hardware::reboot_needed: return "reboot_needed";
   }
-  return std::nullopt;
+  return "sound";
 }
+
+std::string_view name(Workers workers) { return workers == Workers::reapable ? "reapable" : "unreapable"; }
+
+std::optional<State> state_from(std::string_view text) { return from_name(text, State::stuck); }
+std::optional<Reason> reason_from(std::string_view text) { return from_name(text, Reason::operator_resumed); }
+std::optional<Hold> hold_from(std::string_view text) { return from_name(text, Hold::retired); }
+std::optional<Hardware> hardware_from(std::string_view text) { return from_name(text, Hardware::reboot_needed); }
+std::optional<Workers> workers_from(std::string_view text) { return from_name(text, Workers::unreapable); }
 
 }  // namespace pixelfleet::health

@@ -189,7 +189,7 @@ struct GiveWork {
 struct RunCanary {  // answered by CanaryEnded
   GpuUuid gpu;
 };
-struct FailJob {
+struct BlameJob {  // how often it may be tried is not for health to say
   JobId job;
   std::string why;
   std::vector<std::string> evidence;
@@ -218,7 +218,7 @@ struct WakeAt {
   Instant at;
 };  // replaces an earlier wish
 
-using Action = std::variant<StateChanged, StopWork, GiveWork, RunCanary, FailJob, DisableModel, RaiseAlarm, ClearAlarm,
+using Action = std::variant<StateChanged, StopWork, GiveWork, RunCanary, BlameJob, DisableModel, RaiseAlarm, ClearAlarm,
                             RefuseOrder, WakeAt>;
 
 bool takes_work(State state);
@@ -228,7 +228,13 @@ std::string_view name(Reason reason);
 std::string_view name(Exit exit);
 std::string_view name(FaultClass fault);
 std::string_view name(Suspect suspect);
+std::string_view name(Hold hold);
+std::string_view name(Hardware hardware);
+std::string_view name(Workers workers);
 std::optional<State> state_from(std::string_view text);
 std::optional<Reason> reason_from(std::string_view text);
+std::optional<Hold> hold_from(std::string_view text);
+std::optional<Hardware> hardware_from(std::string_view text);
+std::optional<Workers> workers_from(std::string_view text);
 
 }  // namespace pixelfleet::health

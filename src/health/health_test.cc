@@ -469,7 +469,7 @@ TEST(Restart, RemembersTheFaultOfASuspect) {
   rig.fail("a", 1);
   EXPECT_THAT(rig.state("a"), StateIs(State::suspect)) << "the same job";
   rig.fail("b", 1);
-  EXPECT_THAT(rig.last<FailJob>(), SizeIs(1)) << "its second gpu";
+  EXPECT_THAT(rig.last<BlameJob>(), SizeIs(1)) << "its second gpu";
   EXPECT_THAT(rig.state("a"), StateIs(State::healthy));
 }
 

@@ -134,7 +134,7 @@ class World {
       tell(CanaryEnded{uuid, good ? Canary::passed : Canary::failed, {}});
     });
   }
-  void carry_out(const FailJob& order) {
+  void carry_out(const BlameJob& order) {
     forget(order.job);
     if (malformed_.erase(order.job) > 0) return;
     ++counts[open_poison_.erase(order.job) > 0 ? "poisoned jobs found" : "good jobs that failed on two sick gpus"];

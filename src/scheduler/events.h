@@ -98,6 +98,23 @@ struct GpuArrived {
 struct GpuLost {
   GpuUuid gpu;
 };
+// On what terms a gpu may be used, as others decide (health, sharing, memory). Kept for gpus that are not here: told
+// before a gpu arrives, nothing starts on it first. Another gpu takes a closed one's place in the selection.
+enum class Trust { full, probation };  // probation: a job's last attempt goes elsewhere while it can
+struct GpuOpened {                     // as every gpu is at first
+  GpuUuid gpu;
+  Trust trust = Trust::full;
+};
+struct GpuClosed {  // nothing starts on it
+  GpuUuid gpu;
+  // rest: what runs finishes, models stay. finish: what runs finishes, then the workers leave. abandon: they leave at
+  // once; nobody is charged for the attempt.
+  enum class Workers { rest, finish, abandon } workers = Workers::finish;
+};
+struct GpuMemoryPlanned {
+  GpuUuid gpu;
+  std::optional<std::int64_t> bytes;  // that workers may use in sum, of the gpu's memory; absent: all of it
+};
 struct ModelKnown {
   ModelFacts model;
 };  // new, or its facts changed
@@ -195,11 +212,11 @@ struct CostRemembered {  // at the start, from the store
 struct TimerFired {};       // the instant asked for by WakeAt has come
 struct ServerRestarted {};  // all workers are gone, nobody is to blame
 
-using Event =
-    std::variant<PolicyChanged, GpuArrived, GpuLost, ModelKnown, ModelForgotten, JobSubmitted, JobCancelRequested,
-                 JobHeld, JobReleased, JobMoved, JobReprioritised, JobPinned, QueuePaused, QueueResumed, WorkerReady,
-                 WorkerLost, ModelUnloadable, ImageMade, ChunkProgress, ChunkEnded, ImagePublished, ImageRejected,
-                 JobUnpublishable, ModelStaged, ModelUnstaged, CostRemembered, TimerFired, ServerRestarted>;
+using Event = std::variant<PolicyChanged, GpuArrived, GpuLost, GpuOpened, GpuClosed, GpuMemoryPlanned, ModelKnown,
+                           ModelForgotten, JobSubmitted, JobCancelRequested, JobHeld, JobReleased, JobMoved,
+                           JobReprioritised, JobPinned, QueuePaused, QueueResumed, WorkerReady, WorkerLost,
+                           ModelUnloadable, ImageMade, ChunkProgress, ChunkEnded, ImagePublished, ImageRejected,
+                           JobUnpublishable, ModelStaged, ModelUnstaged, CostRemembered, TimerFired, ServerRestarted>;
 
 // --- actions --------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ WaitingReason Explainer::of_held(const OpenJob& job) const {
   for (const GpuUuid& uuid : state_.selected) {
     const Gpu& gpu = state_.gpus.at(uuid).gpu;
     if (!engine_runs_on(model->second.engine, gpu.kind) || (job.pin && *job.pin != uuid)) continue;
-    held.largest_bytes = std::max(held.largest_bytes, gpu.memory_total_bytes);
+    held.largest_bytes = std::max(held.largest_bytes, state_.usable_bytes(gpu));
   }
   return held;
 }

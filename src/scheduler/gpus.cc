@@ -13,11 +13,15 @@ void Scheduler::State::on(const PolicyChanged& event) {
   policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxBoardGpus);
   if (!(policy.disk_bytes_per_second > 0.0)) policy.disk_bytes_per_second = Policy{}.disk_bytes_per_second;  // NaN too
   policy.disk_bytes_per_second = std::clamp(policy.disk_bytes_per_second, 1e6, 1e12);
+  machine_changed();
+  keep_within_host_memory();
+}
+
+void Scheduler::State::machine_changed() {
   ++planning.machine;
   select_gpus();
   tidy_up_all();
   settle_all();
-  keep_within_host_memory();
 }
 
 void Scheduler::State::on(const GpuArrived& event) {
@@ -27,31 +31,67 @@ void Scheduler::State::on(const GpuArrived& event) {
     if (known->second.gpu.kind != event.gpu.kind) on(GpuLost{event.gpu.uuid});
   }
   gpus[event.gpu.uuid].gpu = event.gpu;
-  ++planning.machine;
-  select_gpus();
-  tidy_up_all();
-  settle_all();
+  machine_changed();
+}
+
+std::vector<JobId> Scheduler::State::give_up(Slot& slot, const JobError& failure) {
+  std::vector<JobId> interrupted;
+  const std::set<WorkerId> gone = slot.workers;
+  for (const WorkerId id : gone) {
+    if (const auto chunk = workers.at(id).chunk) {
+      if (const OpenJob* job = abandon_chunk(*chunk, failure)) interrupted.push_back(job->id);
+    }
+    stop_worker(id);
+  }
+  return interrupted;
 }
 
 void Scheduler::State::on(const GpuLost& event) {
   const auto slot = gpus.find(event.gpu);
   if (slot == gpus.end()) return;
-  OpenJob* interrupted = nullptr;
-  const std::set<WorkerId> gone = slot->second.workers;
-  for (const WorkerId id : gone) {
-    if (const auto chunk = workers.at(id).chunk) {
-      interrupted = abandon_chunk(*chunk, JobError{"gpu_lost", format("gpu {} is gone", event.gpu), {}});
-    }
-    stop_worker(id);
-  }
+  const auto interrupted = give_up(slot->second, {"gpu_lost", format("gpu {} is gone", event.gpu), {}});
   gpus.erase(slot);
-  ++planning.machine;
   std::erase_if(back_offs, [&event](const auto& entry) { return entry.first.first == event.gpu; });
   if (single_gpu == event.gpu) single_gpu.reset();
-  select_gpus();
-  settle_all();
-  if (interrupted == nullptr) return;
-  go_on(*interrupted);
+  machine_changed();
+  for (const JobId id : interrupted) go_on(jobs.at(id));
+}
+
+Terms Scheduler::State::terms_of(const GpuUuid& gpu) const {
+  const auto found = terms.find(gpu);
+  return found == terms.end() ? Terms{} : found->second;
+}
+
+std::int64_t Scheduler::State::usable_bytes(const Gpu& gpu) const {
+  return std::min(gpu.memory_total_bytes, terms_of(gpu.uuid).plan_bytes.value_or(gpu.memory_total_bytes));
+}
+
+void Scheduler::State::set_access(const GpuUuid& gpu, Terms::Access access) {
+  if (terms_of(gpu).access == access) return;
+  terms[gpu].access = access;
+  if (gpus.contains(gpu)) machine_changed();
+}
+
+void Scheduler::State::on(const GpuOpened& event) {
+  set_access(event.gpu, event.trust == Trust::full ? Terms::Access::full : Terms::Access::probation);
+}
+
+void Scheduler::State::on(const GpuClosed& event) {
+  std::vector<JobId> interrupted;
+  const auto slot = gpus.find(event.gpu);
+  if (event.workers == GpuClosed::Workers::abandon && slot != gpus.end()) {
+    interrupted = give_up(slot->second, {"gpu_closed", format("gpu {} takes no work for now", event.gpu), {}});
+  }
+  const bool rests = event.workers == GpuClosed::Workers::rest;
+  set_access(event.gpu, rests ? Terms::Access::resting : Terms::Access::closed);
+  for (const JobId id : interrupted) go_on(jobs.at(id));
+}
+
+void Scheduler::State::on(const GpuMemoryPlanned& event) {
+  const auto bytes = event.bytes ? std::optional(std::max<std::int64_t>(*event.bytes, 0)) : std::nullopt;
+  if (terms_of(event.gpu).plan_bytes == bytes) return;
+  terms[event.gpu].plan_bytes = bytes;
+  if (gpus.contains(event.gpu)) machine_changed();
 }
 
 void Scheduler::State::on(const ModelKnown& event) {
@@ -87,7 +127,7 @@ void Scheduler::State::select_gpus() {
     const bool any =
         std::none_of(gpus.begin(), gpus.end(), [this](const auto& entry) { return is_listed(entry.second.gpu); });
     for (const auto& [uuid, slot] : gpus) {
-      if (any || is_listed(slot.gpu)) by_index.emplace_back(slot.gpu.index, uuid);
+      if ((any || is_listed(slot.gpu)) && terms_of(uuid).open()) by_index.emplace_back(slot.gpu.index, uuid);
     }
     std::sort(by_index.begin(), by_index.end());
     for (const auto& [index, uuid] : by_index) {
@@ -96,26 +136,24 @@ void Scheduler::State::select_gpus() {
     return;
   }
   if (gpus.contains(policy.single_gpu)) {
-    selected.push_back(policy.single_gpu);
+    if (terms_of(policy.single_gpu).open()) selected.push_back(policy.single_gpu);
     return;
   }
-  if (!single_gpu && !jobs.empty()) {  // at first need, then kept until it is lost
-    const Slot* best = nullptr;
-    const auto key = [this](const Slot& slot) {
-      return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - slot.gpu.memory_total_bytes,
-                        slot.gpu.index);
-    };
-    for (const auto& [uuid, slot] : gpus) {
-      if (best == nullptr || key(slot) < key(*best)) best = &slot;
-    }
-    if (best != nullptr) {
-      single_gpu = best->gpu.uuid;
-      selected.push_back(*single_gpu);
-      tidy_up_all();
-    }
-    return;
+  const bool unusable = !single_gpu || !terms_of(*single_gpu).open();
+  if (unusable && !jobs.empty()) choose_single_gpu();
+  if (single_gpu && terms_of(*single_gpu).open()) selected.push_back(*single_gpu);
+}
+
+// At first need, then kept until it is lost or closed.
+void Scheduler::State::choose_single_gpu() {
+  const Slot* best = nullptr;
+  const auto key = [this](const Slot& slot) {
+    return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - usable_bytes(slot.gpu), slot.gpu.index);
+  };
+  for (const auto& [uuid, slot] : gpus) {
+    if (terms_of(uuid).open() && (best == nullptr || key(slot) < key(*best))) best = &slot;
   }
-  if (single_gpu) selected.push_back(*single_gpu);
+  if (best != nullptr) single_gpu = best->gpu.uuid;
 }
 
 bool Scheduler::State::is_listed(const Gpu& gpu) const {
@@ -147,7 +185,8 @@ Scheduler::GpuView Scheduler::State::view(const Slot& slot) const {
     view.job = worker.claimed_by ? worker.claimed_by : worker.started_for;
     if (view.job && !jobs.contains(*view.job)) view.job.reset();
   } else {
-    view.state = used || is_undecided() ? GpuState::idle : GpuState::unused;
+    const bool idle = used || (is_undecided() && terms_of(slot.gpu.uuid).open());
+    view.state = idle ? GpuState::idle : terms_of(slot.gpu.uuid).open() ? GpuState::unused : GpuState::closed;
   }
   return view;
 }

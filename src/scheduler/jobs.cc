@@ -54,7 +54,10 @@ void Scheduler::State::admit(OpenJob arrival) {
   if (job.missing.empty()) return end(job, JobState::done);
   if (job.wish == OpenJob::Wish::cancel) return end(job, JobState::cancelled);
   note_arrival(job);
-  if (is_undecided()) select_gpus();
+  if (is_undecided()) {
+    select_gpus();
+    tidy_up_all();
+  }
   // Refused at the door or never: a job that was accepted waits for the gpu it had in mind to come back.
   if (!job.held) {
     if (auto error = too_big_for_this_machine(job)) return end(job, JobState::failed, std::move(error));

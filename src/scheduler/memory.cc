@@ -49,7 +49,7 @@ bool Scheduler::State::fits_beside(const Slot& slot, const ModelFacts& model) co
     bytes += workers.at(id).bytes;
     workspace = std::max(workspace, workers.at(id).workspace_bytes);
   }
-  return bytes + workspace <= slot.gpu.memory_total_bytes && slot.workers.size() < most_residents(policy);
+  return bytes + workspace <= usable_bytes(slot.gpu) && slot.workers.size() < most_residents(policy);
 }
 
 WorkerId Scheduler::State::start_worker(Slot& slot, const ModelFacts& model, const OpenJob& job) {
@@ -89,7 +89,8 @@ void Scheduler::State::erase_worker(WorkerId id) {
 }
 
 void Scheduler::State::tidy_up(Slot& slot) {
-  const bool unused = !is_undecided() && !is_selected(slot.gpu.uuid);
+  const Terms::Access access = terms_of(slot.gpu.uuid).access;
+  const bool unused = !is_undecided() && !is_selected(slot.gpu.uuid) && access != Terms::Access::resting;
   const std::set<WorkerId> present = slot.workers;
   for (const WorkerId id : present) {
     const Worker& worker = workers.at(id);
@@ -105,7 +106,7 @@ void Scheduler::State::tidy_up(Slot& slot) {
     stop_worker(*least);
   }
   // Only after the gpu became smaller.
-  while (reserved_bytes(slot) > slot.gpu.memory_total_bytes) {
+  while (reserved_bytes(slot) > usable_bytes(slot.gpu)) {
     auto victim = least_recently_used(slot);
     if (!victim) victim = slot.loading;
     if (!victim) break;

@@ -123,9 +123,9 @@ bool Scheduler::State::must_wait_for_moved(const OpenJob& job, const Slot& slot)
   return queue.any_moved_before(place_of(job), [&](const Lane& lane) {
     const ModelFacts& model = models.at(lane.model);
     if (!can_take(slot.gpu, lane, model) || backing_off(slot.gpu.uuid, lane.model)) return false;
-    if (!lane.avoid.contains(slot.gpu.uuid)) return true;
+    if (!must_avoid(lane, slot.gpu.uuid)) return true;
     return std::all_of(selected.begin(), selected.end(), [&](const GpuUuid& uuid) {
-      return lane.avoid.contains(uuid) || !can_take(gpus.at(uuid).gpu, lane, model);
+      return must_avoid(lane, uuid) || !can_take(gpus.at(uuid).gpu, lane, model);
     });
   });
 }

@@ -12,7 +12,7 @@ bool engine_runs_on(Engine engine, GpuKind kind) { return engine == Engine::synt
 
 bool Scheduler::State::can_take(const Gpu& gpu, const Lane& lane, const ModelFacts& model) const {
   return engine_runs_on(model.engine, gpu.kind) && (!lane.pin || *lane.pin == gpu.uuid) &&
-         model.memory_bytes + policy.worker_overhead_bytes <= gpu.memory_total_bytes &&
+         model.memory_bytes + policy.worker_overhead_bytes <= usable_bytes(gpu) &&
          gpu.memory_total_bytes > lane.more_than_bytes;
 }
 
@@ -20,6 +20,11 @@ bool Scheduler::State::any_selected_can_take(const Lane& lane) const {
   const ModelFacts& model = models.at(lane.model);
   return std::any_of(selected.begin(), selected.end(),
                      [&](const GpuUuid& uuid) { return can_take(gpus.at(uuid).gpu, lane, model); });
+}
+
+bool Scheduler::State::must_avoid(const Lane& lane, const GpuUuid& gpu) const {
+  if (lane.avoid.contains(gpu)) return true;
+  return lane.attempt == Lane::Attempt::last && terms_of(gpu).access == Terms::Access::probation;
 }
 
 std::vector<Slot*> Scheduler::State::candidates(const Lane& lane) {
@@ -30,7 +35,7 @@ std::vector<Slot*> Scheduler::State::candidates(const Lane& lane) {
     Slot& slot = gpus.at(uuid);
     if (!can_take(slot.gpu, lane, model)) continue;
     able.push_back(&slot);
-    if (!lane.avoid.contains(uuid)) preferred.push_back(&slot);
+    if (!must_avoid(lane, uuid)) preferred.push_back(&slot);
   }
   return preferred.empty() ? able : preferred;
 }
@@ -82,7 +87,7 @@ Scheduler::State::Placed Scheduler::State::place(OpenJob& job) {
 
   Slot* best = nullptr;
   const auto key = [this](const Slot& slot) {
-    return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - slot.gpu.memory_total_bytes);
+    return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - usable_bytes(slot.gpu));
   };
   for (Slot* slot : able) {
     if (!is_idle(*slot) || backing_off(slot->gpu.uuid, job.model)) continue;

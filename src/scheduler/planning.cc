@@ -191,7 +191,7 @@ void Scheduler::State::sync_machine() {
   for (std::size_t g = 0; g < selected.size(); ++g) {
     const Gpu& gpu = gpus.at(selected[g]).gpu;
     board.gpus[g].type = gpu_type(gpu.name);
-    board.gpus[g].memory_bytes = static_cast<double>(gpu.memory_total_bytes);
+    board.gpus[g].memory_bytes = static_cast<double>(usable_bytes(gpu));
   }
   for (const auto& [key, facts] : models) {
     model_index(key);

@@ -24,6 +24,10 @@ struct Lane {
   std::optional<GpuUuid> pin;
   std::set<GpuUuid> avoid;            // where it failed: not there again while another gpu could take it
   std::int64_t more_than_bytes = -1;  // only gpus with more memory than this, after one ran out of it
+  enum class Attempt {
+    any,
+    last
+  } attempt = Attempt::any;  // the last: not on probation while another gpu could take it
 
   friend auto operator<=>(const Lane&, const Lane&) = default;
 };

@@ -16,7 +16,8 @@
 //   WorkerLost             running -> queued | failed | cancelled any -> gone                            failures.cc
 //   ModelUnloadable        queued (all of the model) -> failed    starting -> gone                       failures.cc
 //   GpuLost                running -> queued | cancelled          all of the gpu's workers -> gone       gpus.cc
-//   GpuArrived, PolicyChanged, ModelKnown, ModelForgotten
+//   GpuClosed              running -> queued | cancelled, if it is to be abandoned                       gpus.cc
+//   GpuArrived, GpuOpened, GpuMemoryPlanned, PolicyChanged, ModelKnown, ModelForgotten
 //                          queued <-> held(no_gpu, model_disabled)  those out of place leave when idle   gpus.cc
 //   ServerRestarted        running -> queued | cancelled          all gone                               jobs.cc
 //
@@ -89,7 +90,10 @@ struct OpenJob {
 
   std::set<int> remaining() const;  // what a new chunk has to make
   bool waiting() const { return state == JobState::queued || state == JobState::held; }
-  Lane lane() const { return {model, pin, avoid, more_than_bytes}; }
+  Lane lane() const {
+    return {model, pin, avoid, more_than_bytes,
+            worker_deaths + 1 >= kMaxWorkerDeaths ? Lane::Attempt::last : Lane::Attempt::any};
+  }
 };
 
 enum class WorkerPhase { starting, ready, running };
@@ -134,6 +138,14 @@ struct Slot {
   double paid_seconds = 0.0;    // that load
 
   bool busy() const { return running || loading; }
+};
+
+// On what terms others let a gpu be used.
+struct Terms {
+  enum class Access { full, probation, resting, closed } access = Access::full;  // resting: closed, but models stay
+  std::optional<std::int64_t> plan_bytes;
+
+  bool open() const { return access == Access::full || access == Access::probation; }
 };
 
 // The amp policy's dense view of State and what it takes to keep it up to date.
@@ -192,6 +204,7 @@ struct Scheduler::State {
   // Durable.
   Policy policy;
   std::map<GpuUuid, Slot> gpus;
+  std::map<GpuUuid, Terms> terms;  // absent: full access to all of its memory
   std::map<ModelKey, ModelFacts> models;
   std::map<JobId, OpenJob> jobs;
   std::set<std::optional<std::string>> pauses;  // owners; absent: everybody
@@ -298,12 +311,23 @@ struct Scheduler::State {
   void on(const PolicyChanged& event);
   void on(const GpuArrived& event);
   void on(const GpuLost& event);
+  void on(const GpuOpened& event);
+  void on(const GpuClosed& event);
+  void on(const GpuMemoryPlanned& event);
   void on(const ModelKnown& event);
   void on(const ModelForgotten& event);
   void select_gpus();
+  void choose_single_gpu();
   bool is_listed(const Gpu& gpu) const;
   bool is_selected(const GpuUuid& gpu) const;
-  bool is_undecided() const { return !policy.multi_gpu && selected.empty(); }
+  // Multi-GPU is off and no job has needed a gpu yet: none is chosen.
+  bool is_undecided() const { return !policy.multi_gpu && !gpus.contains(policy.single_gpu) && !single_gpu; }
+  Terms terms_of(const GpuUuid& gpu) const;
+  void set_access(const GpuUuid& gpu, Terms::Access access);
+  void machine_changed();                                           // another selection, and what follows from it
+  std::vector<JobId> give_up(Slot& slot, const JobError& failure);  // stops its workers; whose chunks were abandoned
+  std::int64_t usable_bytes(const Gpu& gpu) const;                  // of its memory, by workers in sum
+  bool must_avoid(const Lane& lane, const GpuUuid& gpu) const;      // while another gpu could take it
   GpuView view(const Slot& slot) const;
 
   // memory.cc: which models stay.

@@ -35,6 +35,16 @@ struct EventText {
     return format("GpuArrived {} index {} bytes {}", e.gpu.uuid, e.gpu.index, e.gpu.memory_total_bytes);
   }
   std::string operator()(const GpuLost& e) const { return format("GpuLost {}", e.gpu); }
+  std::string operator()(const GpuOpened& e) const {
+    return format("GpuOpened {} {}", e.gpu, e.trust == Trust::full ? "full" : "probation");
+  }
+  std::string operator()(const GpuClosed& e) const {
+    static constexpr const char* kWorkers[] = {"rest", "finish", "abandon"};
+    return format("GpuClosed {} {}", e.gpu, kWorkers[static_cast<int>(e.workers)]);
+  }
+  std::string operator()(const GpuMemoryPlanned& e) const {
+    return format("GpuMemoryPlanned {} {}", e.gpu, e.bytes ? format("{}", *e.bytes) : "all");
+  }
   std::string operator()(const ModelKnown& e) const {
     return format("ModelKnown {} bytes {}", e.model.key, e.model.memory_bytes);
   }

@@ -67,7 +67,9 @@ void Auditor::restart() {
   chunks_.clear();
   loading_for_.clear();
   died_loading_.clear();
-  gpus_.clear();  // told again
+  machine_.clear();  // told again
+  gpus_.clear();
+  terms_.clear();
   models_.clear();
   selected_.clear();
   pauses_.clear();
@@ -105,11 +107,39 @@ void Auditor::on(const GpuArrived& e) {
     lost_gpu_ = e.gpu.uuid;
     tenures_.erase(e.gpu.uuid);
   }
-  gpus_[e.gpu.uuid] = e.gpu;
+  machine_[e.gpu.uuid] = e.gpu;
+  plan_memory(e.gpu.uuid);
+}
+
+void Auditor::plan_memory(const GpuUuid& uuid) {
+  if (!machine_.contains(uuid)) return;
+  Gpu gpu = machine_.at(uuid);
+  if (const auto plan = terms_[uuid].plan_bytes) gpu.memory_total_bytes = std::min(gpu.memory_total_bytes, *plan);
+  gpus_[uuid] = gpu;
+}
+
+void Auditor::on(const GpuClosed& e) {
+  terms_[e.gpu].closed = e.workers;
+  if (e.workers == GpuClosed::Workers::abandon) lost_gpu_ = e.gpu;
+}
+
+void Auditor::on(const GpuMemoryPlanned& e) {
+  terms_[e.gpu].plan_bytes = e.bytes;
+  plan_memory(e.gpu);
+}
+
+std::vector<Event> Auditor::terms_as_events() const {
+  std::vector<Event> events;
+  for (const auto& [uuid, terms] : terms_) {
+    if (terms.closed) events.emplace_back(GpuClosed{uuid, *terms.closed});
+    if (terms.plan_bytes) events.emplace_back(GpuMemoryPlanned{uuid, terms.plan_bytes});
+  }
+  return events;
 }
 
 void Auditor::on(const GpuLost& e) {
   lost_gpu_ = e.gpu;
+  machine_.erase(e.gpu);
   gpus_.erase(e.gpu);
   tenures_.erase(e.gpu);
   std::erase_if(died_loading_, [&](const auto& entry) { return entry.first.first == e.gpu; });
@@ -308,7 +338,8 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
   std::set<GpuUuid> in_use;
   for (const auto& view : views) {
     if (!gpus_.contains(view.uuid)) return report(format("view of gpu {}, which is gone", view.uuid));
-    if (view.state == GpuState::idle || view.state == GpuState::loading || view.state == GpuState::busy) {
+    const bool works = view.state == GpuState::loading || view.state == GpuState::busy;
+    if (view.state == GpuState::idle || (works && is_open(view.uuid))) {  // a resting one finishes its load
       in_use.insert(view.uuid);
     }
     const std::int64_t bytes = bytes_on(view.uuid);
@@ -334,7 +365,13 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
     if (bytes > gpus_.at(view.uuid).memory_total_bytes && by_gpu[view.uuid].size() > (running != nullptr ? 1u : 0u)) {
       report(format("gpu {} stays oversold", view.uuid));
     }
-    if (view.state == GpuState::unused && bytes > 0) report(format("gpu {} is unused but holds models", view.uuid));
+    const bool may_hold = is_open(view.uuid) || *terms_.at(view.uuid).closed == GpuClosed::Workers::rest;
+    if ((view.state == GpuState::unused || !may_hold) && running == nullptr && bytes > 0) {
+      report(format("gpu {} is out of use but holds models", view.uuid));
+    }
+    if ((view.state == GpuState::closed) != (!is_open(view.uuid) && running == nullptr && loading == nullptr)) {
+      report(format("gpu {} is not shown as open or closed as it is", view.uuid));
+    }
   }
   if (policy_.multi_gpu) {
     const auto is_listed = [this](const auto& entry) {
@@ -343,17 +380,18 @@ void Auditor::check_gpus(const std::vector<Scheduler::GpuView>& views) {
     };
     const bool any = std::none_of(by_index.begin(), by_index.end(), is_listed);
     for (const auto& entry : by_index) {
-      if (!any && !is_listed(entry)) continue;
+      if ((!any && !is_listed(entry)) || !is_open(entry.second)) continue;
       if (selected_.size() < static_cast<std::size_t>(policy_.max_gpus)) selected_.insert(entry.second);
     }
     if (in_use != selected_) report("other gpus are in use than the first listed ones by index");
   } else if (gpus_.contains(policy_.single_gpu)) {
-    selected_.insert(policy_.single_gpu);
+    if (is_open(policy_.single_gpu)) selected_.insert(policy_.single_gpu);
     if (in_use != selected_) report("another gpu is in use than the one named");
   } else if (in_use.size() == 1 ||
              std::any_of(open_.begin(), open_.end(), [](const auto& e) { return e.second.known == Row::Known::yes; })) {
     selected_ = in_use;
-    if (!gpus_.empty() && in_use.size() != 1) report(format("{} gpus are in use with multi-GPU off", in_use.size()));
+    const bool any_open = std::any_of(gpus_.begin(), gpus_.end(), [this](const auto& e) { return is_open(e.first); });
+    if (in_use.size() != (any_open ? 1u : 0u)) report(format("{} gpus are in use with multi-GPU off", in_use.size()));
   }
   for (const GpuUuid& uuid : started_on_) {
     if (!selected_.contains(uuid)) report(format("something started on gpu {}, which is not selected", uuid));

@@ -92,7 +92,9 @@ class Auditor {
   const std::map<JobId, JobState>& ended() const { return ended_; }
   const std::map<WorkerId, Process>& processes() const { return processes_; }
   const std::map<ChunkId, OpenChunk>& chunks() const { return chunks_; }
-  const std::map<GpuUuid, Gpu>& gpus() const { return gpus_; }
+  const std::map<GpuUuid, Gpu>& gpus() const { return machine_; }
+  // The events that give each gpu the terms it has now.
+  std::vector<scheduler::Event> terms_as_events() const;
   const std::map<ModelKey, scheduler::ModelFacts>& models() const { return models_; }
   const scheduler::Policy& policy() const { return policy_; }
   const HostLedger& host() const { return host_; }
@@ -102,6 +104,11 @@ class Auditor {
   void on(const scheduler::PolicyChanged& e) { policy_ = e.policy; }
   void on(const scheduler::GpuArrived& e);
   void on(const scheduler::GpuLost& e);
+  void on(const scheduler::GpuOpened& e) { terms_[e.gpu].closed.reset(); }
+  void on(const scheduler::GpuClosed& e);
+  void on(const scheduler::GpuMemoryPlanned& e);
+  void plan_memory(const GpuUuid& gpu);
+  bool is_open(const GpuUuid& gpu) const { return !terms_.contains(gpu) || !terms_.at(gpu).closed; }
   void on(const scheduler::ModelKnown& e);
   void on(const scheduler::ModelForgotten& e);
   void outdate(const ModelKey& model);  // what runs it has other facts than are known now
@@ -187,7 +194,13 @@ class Auditor {
   std::map<JobId, JobState> ended_;
   std::map<WorkerId, Process> processes_;
   std::map<ChunkId, OpenChunk> chunks_;
-  std::map<GpuUuid, Gpu> gpus_;
+  std::map<GpuUuid, Gpu> machine_;  // as they are
+  std::map<GpuUuid, Gpu> gpus_;     // with the memory that may be used
+  struct Terms {
+    std::optional<scheduler::GpuClosed::Workers> closed;
+    std::optional<std::int64_t> plan_bytes;
+  };
+  std::map<GpuUuid, Terms> terms_;
   std::map<ModelKey, scheduler::ModelFacts> models_;
   scheduler::Policy policy_;
   std::set<GpuUuid> selected_;

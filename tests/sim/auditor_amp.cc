@@ -24,7 +24,8 @@ Duration times(double factor, Duration duration) {
 bool changes_machine(const Event& event) {
   return std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<ModelKnown>(event) ||
          std::holds_alternative<ModelForgotten>(event) || std::holds_alternative<GpuArrived>(event) ||
-         std::holds_alternative<GpuLost>(event);
+         std::holds_alternative<GpuLost>(event) || std::holds_alternative<GpuOpened>(event) ||
+         std::holds_alternative<GpuClosed>(event) || std::holds_alternative<GpuMemoryPlanned>(event);
 }
 
 }  // namespace

@@ -164,6 +164,7 @@ void SimWorld::storm() {
     }
     return;
   }
+  if (dice < 70) return change_terms();
   if (dice < 76) return change_gpus();
   if (dice < 81) return change_models();
   if (dice < 86) return change_policy();
@@ -227,6 +228,20 @@ void SimWorld::change_gpus() {
     if (process.gpu == gpu.uuid && !rng_.chance(0.3)) gone_.insert(id);
   }
   step(GpuLost{gpu.uuid});
+}
+
+// Health, sharing or the memory plan let a gpu be used on other terms; also one that is not here.
+void SimWorld::change_terms() {
+  const GpuUuid gpu = format("gpu-{}", rng_.below(10));
+  switch (rng_.below(5)) {
+    case 0: return step(GpuOpened{gpu, Trust::full});
+    case 1: return step(GpuOpened{gpu, Trust::probation});
+    case 2:
+    case 3: return step(GpuClosed{gpu, static_cast<GpuClosed::Workers>(rng_.below(3))});
+    default: break;
+  }
+  step(GpuMemoryPlanned{
+      gpu, rng_.chance(0.3) ? std::nullopt : std::optional(static_cast<std::int64_t>(rng_.below(41)) * kGiB)});
 }
 
 void SimWorld::change_models() {
@@ -316,6 +331,8 @@ void SimWorld::calm_down() {
   }
   for (int index = 0; index < 10; ++index) {
     const Gpu gpu{format("gpu-{}", index), index, "", GpuKind::nvidia, 128 * kGiB};
+    step(GpuOpened{gpu.uuid});
+    step(GpuMemoryPlanned{gpu.uuid, std::nullopt});
     if (!auditor_.gpus().contains(gpu.uuid) || auditor_.gpus().at(gpu.uuid) != gpu) step(GpuArrived{gpu});
   }
   Policy policy = random_policy();

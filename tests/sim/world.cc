@@ -219,6 +219,7 @@ std::vector<Event> SimWorld::rows_as_events() const {
   events.emplace_back(PolicyChanged{auditor_.policy()});
   for (const auto& owner : auditor_.pauses()) events.emplace_back(QueuePaused{owner});
   for (const auto& [key, model] : auditor_.models()) events.emplace_back(ModelKnown{model});
+  for (Event& event : auditor_.terms_as_events()) events.push_back(std::move(event));
   for (const auto& [uuid, gpu] : auditor_.gpus()) events.emplace_back(GpuArrived{gpu});
   for (const auto& [id, row] : auditor_.open()) events.emplace_back(JobSubmitted{Auditor::facts_of(row)});
   return events;

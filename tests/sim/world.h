@@ -72,6 +72,7 @@ class SimWorld {
   void calm_down();
   void submit_burst();
   void change_gpus();
+  void change_terms();
   void change_models();
   void change_policy();
   void change_orders();
