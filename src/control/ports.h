@@ -110,6 +110,45 @@ struct PutCost {
   LearnedCost cost;
   Instant updated_at;
 };
+// A gpu's health has changed. The words are those of health/events.h; a gpu's last row is all that a restart must know.
+struct GpuStateRow {
+  GpuUuid gpu;
+  Instant at;
+  std::string from;
+  std::string state;
+  std::string reason;
+  Instant since;                 // of the state
+  std::optional<Instant> until;  // of the back-off
+  int back_off_level = 0;
+  std::string hold;
+  std::string hardware;
+  std::string workers;
+  std::optional<JobId> job;  // at hand at its last fault
+  ModelKey model;            // likewise
+  std::vector<std::string> evidence;
+  std::string boot_id;  // of the machine, as it was up
+
+  friend bool operator==(const GpuStateRow&, const GpuStateRow&) = default;
+};
+struct AppendGpuState {
+  GpuStateRow row;
+};
+// A model that no gpu could load: its jobs wait until its files change or somebody enables it.
+struct DisabledModel {
+  ModelKey model;
+  std::string why;
+  std::vector<std::string> evidence;
+  std::string files;  // what identifies them
+  Instant at;
+
+  friend bool operator==(const DisabledModel&, const DisabledModel&) = default;
+};
+struct PutDisabledModel {
+  DisabledModel model;
+};
+struct DropDisabledModel {
+  ModelKey model;
+};
 struct InsertUpload {
   Upload upload;
 };
@@ -117,8 +156,9 @@ struct AppendEvent {
   EventPtr event;
 };  // durable ones only; seq is the loop's
 
-using Change = std::variant<InsertRun, InsertJob, UpdateJob, UpdateJobOrder, InsertChunk, FinishChunk, PublishImage,
-                            PutSettings, PutPauses, PutCost, InsertUpload, AppendEvent>;
+using Change =
+    std::variant<InsertRun, InsertJob, UpdateJob, UpdateJobOrder, InsertChunk, FinishChunk, PublishImage, PutSettings,
+                 PutPauses, PutCost, AppendGpuState, PutDisabledModel, DropDisabledModel, InsertUpload, AppendEvent>;
 
 struct JobRows {
   Job job;
@@ -131,6 +171,8 @@ struct Restored {
   std::map<std::string, std::string> settings;  // as PutSettings
   Pauses pauses;
   std::vector<LearnedCost> costs;
+  std::vector<GpuStateRow> gpu_states;  // the last one of each gpu
+  std::vector<DisabledModel> disabled_models;
   JobCounts counts;
   std::int64_t last_seq = 0;
   RunId last_run;
@@ -174,6 +216,7 @@ class Reader {
   virtual Result<std::vector<Image>> images(const ImageQuery& query) = 0;  // published ones, newest first
   virtual Result<Image> image(ImageId id) = 0;
   virtual Result<Upload> upload(UploadId id) = 0;
+  virtual Result<std::vector<GpuStateRow>> gpu_history(const GpuUuid& gpu, std::size_t limit) = 0;  // newest first
   // Durable events with seq > `after`, oldest first, at most `limit`.
   virtual Result<std::vector<EventPtr>> events(std::int64_t after, std::size_t limit) = 0;
 };

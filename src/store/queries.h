@@ -29,6 +29,10 @@ enum class Query : std::size_t {
   drop_pauses,
   put_pause,
   put_cost,
+  put_gpu_state,
+  insert_gpu_history,
+  put_disabled_model,
+  drop_disabled_model,
   insert_upload,
   insert_event,
   prune_events,
@@ -44,9 +48,12 @@ enum class Query : std::size_t {
   published_images_of_job,
   upload_by_id,
   events_after,
+  history_of_gpu,
   all_settings,
   all_pauses,
   all_costs,
+  all_gpu_states,
+  all_disabled_models,
   all_counts,
   last_ids,
   end_
@@ -67,6 +74,11 @@ struct QueryText {
 #define PF_IMAGE_COLUMNS                                                                                \
   "id, job_id, idx, state, seed, path, bytes, demo, model_hash, engine, engine_version, gpu, seconds, " \
   "width, height, published_at_ms"
+
+#define PF_GPU_COLUMNS                                                                                   \
+  "gpu, at_ms, from_state, state, reason, since_ms, until_ms, back_off_level, hold, hardware, workers, " \
+  "job_id, model, evidence, boot_id"
+#define PF_GPU_VALUES "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
 
 inline constexpr std::array kQueries{
     QueryText{Query::begin_write, "BEGIN IMMEDIATE"},
@@ -109,6 +121,11 @@ inline constexpr std::array kQueries{
               "INSERT INTO costs(kind, subject, gpu_type, log_ratio, count, updated_at_ms) "
               "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(kind, subject, gpu_type) DO UPDATE SET "
               "log_ratio = excluded.log_ratio, count = excluded.count, updated_at_ms = excluded.updated_at_ms"},
+    QueryText{Query::put_gpu_state, "INSERT OR REPLACE INTO gpu_states(" PF_GPU_COLUMNS ") " PF_GPU_VALUES},
+    QueryText{Query::insert_gpu_history, "INSERT INTO gpu_history(" PF_GPU_COLUMNS ") " PF_GPU_VALUES},
+    QueryText{Query::put_disabled_model,
+              "INSERT OR REPLACE INTO disabled_models(model, why, evidence, files, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)"},
+    QueryText{Query::drop_disabled_model, "DELETE FROM disabled_models WHERE model = ?1"},
     QueryText{Query::insert_upload,
               "INSERT INTO uploads(id, file, media_type, width, height, bytes, created_at_ms) "
               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -138,6 +155,9 @@ inline constexpr std::array kQueries{
     QueryText{Query::upload_by_id,
               "SELECT id, file, media_type, width, height, bytes, created_at_ms FROM uploads WHERE id = ?1"},
     QueryText{Query::events_after, "SELECT seq, type, at_ms, data FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2"},
+    QueryText{Query::history_of_gpu,
+              "SELECT " PF_GPU_COLUMNS " FROM gpu_history INDEXED BY gpu_history_by_gpu WHERE gpu = ?1 "
+              "ORDER BY id DESC LIMIT ?2"},
 
     // --- restart
     QueryText{Query::all_settings, "SELECT key, value FROM settings", Reads::small_table},
@@ -145,6 +165,9 @@ inline constexpr std::array kQueries{
     QueryText{Query::all_costs,
               "SELECT kind, subject, gpu_type, log_ratio, count FROM costs ORDER BY kind, subject, gpu_type",
               Reads::small_table},
+    QueryText{Query::all_gpu_states, "SELECT " PF_GPU_COLUMNS " FROM gpu_states ORDER BY gpu", Reads::small_table},
+    QueryText{Query::all_disabled_models,
+              "SELECT model, why, evidence, files, at_ms FROM disabled_models ORDER BY model", Reads::small_table},
     QueryText{Query::all_counts, "SELECT state, count FROM job_counts", Reads::small_table},
     QueryText{Query::last_ids,
               "SELECT (SELECT max(seq) FROM events), (SELECT max(id) FROM runs), (SELECT max(id) FROM jobs), "
@@ -154,6 +177,8 @@ inline constexpr std::array kQueries{
 
 #undef PF_JOB_COLUMNS
 #undef PF_IMAGE_COLUMNS
+#undef PF_GPU_COLUMNS
+#undef PF_GPU_VALUES
 
 static_assert(kQueries.size() == static_cast<std::size_t>(Query::end_), "one text for each query");
 static_assert(

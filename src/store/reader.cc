@@ -103,6 +103,18 @@ Result<> read_costs(Connection& connection, std::vector<control::LearnedCost>& c
   return {};
 }
 
+Result<> read_gpus(Connection& connection, control::Restored& restored) {
+  Call states_call = connection.call(Query::all_gpu_states);
+  auto states = read_all<control::GpuStateRow>(states_call, read_gpu_state);
+  if (!states) return fail(std::move(states.error()));
+  restored.gpu_states = std::move(*states);
+  Call models_call = connection.call(Query::all_disabled_models);
+  auto models = read_all<control::DisabledModel>(models_call, read_disabled_model);
+  if (!models) return fail(std::move(models.error()));
+  restored.disabled_models = std::move(*models);
+  return {};
+}
+
 Result<> read_pauses(Connection& connection, Pauses& pauses) {
   Call call = connection.call(Query::all_pauses);
   while (true) {
@@ -204,6 +216,12 @@ Result<std::vector<EventPtr>> find_events(Connection& connection, std::int64_t a
   return read_all<EventPtr>(call.with(after, limit), read_event);
 }
 
+Result<std::vector<control::GpuStateRow>> find_gpu_history(Connection& connection, const GpuUuid& gpu,
+                                                           std::size_t limit) {
+  Call call = connection.call(Query::history_of_gpu);
+  return read_all<control::GpuStateRow>(call.with(gpu, limit), read_gpu_state);
+}
+
 Result<control::Restored> find_restored(Connection& connection) {
   Snapshot snapshot(connection);
   if (snapshot.failure()) return fail(*snapshot.failure());
@@ -212,6 +230,7 @@ Result<control::Restored> find_restored(Connection& connection) {
   if (auto done = read_settings(connection, restored.settings); !done) return fail(done.error());
   if (auto done = read_pauses(connection, restored.pauses); !done) return fail(done.error());
   if (auto done = read_costs(connection, restored.costs); !done) return fail(done.error());
+  if (auto done = read_gpus(connection, restored); !done) return fail(done.error());
   if (auto done = read_counts(connection, restored.counts); !done) return fail(done.error());
   return restored;
 }

@@ -58,6 +58,8 @@ Result<std::vector<Image>> find_images_of(Connection& connection, JobId id);
 Result<std::vector<Image>> find_images(Connection& connection, const control::ImageQuery& query);
 Result<Image> find_image(Connection& connection, ImageId id);
 Result<control::Upload> find_upload(Connection& connection, UploadId id);
+Result<std::vector<control::GpuStateRow>> find_gpu_history(Connection& connection, const GpuUuid& gpu,
+                                                           std::size_t limit);
 Result<std::vector<EventPtr>> find_events(Connection& connection, std::int64_t after, std::size_t limit);
 // All of Restored but the open jobs.
 Result<control::Restored> find_restored(Connection& connection);

@@ -11,17 +11,29 @@ namespace {
 static_assert(static_cast<int>(Priority::interactive) == 0 && static_cast<int>(Priority::normal) == 1 &&
               static_cast<int>(Priority::background) == 2);
 
-Error corrupt(std::string_view what, std::int64_t id, std::string_view column, std::string_view why) {
+Error corrupt(std::string_view what, std::string_view key, std::string_view column, std::string_view why) {
   return {ErrorCode::corrupt,
-          format("the stored {} {} is damaged in column {}: {}. Restore a backup of the data directory", what, id,
+          format("the stored {} {} is damaged in column {}: {}. Restore a backup of the data directory", what, key,
                  column, why)};
 }
 
 // Our own text: no limits to enforce, so one pass of the parser is enough.
 Result<Json> parse_own(std::string_view text, std::int64_t job_id, std::string_view column) {
   Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return fail(corrupt("job", job_id, column, "not valid JSON"));
+  if (json.is_discarded()) return fail(corrupt("job", format("{}", job_id), column, "not valid JSON"));
   return json;
+}
+
+// A list of texts; nothing when it is something else.
+std::optional<std::vector<std::string>> read_texts(std::string_view text) {
+  std::vector<std::string> texts;
+  const Json json = Json::parse(text, nullptr, false);
+  if (!json.is_array()) return std::nullopt;
+  for (const Json& each : json) {
+    if (!each.is_string()) return std::nullopt;
+    texts.push_back(each.get<std::string>());
+  }
+  return texts;
 }
 
 std::optional<Priority> priority_from_number(std::int64_t number) {
@@ -32,15 +44,10 @@ std::optional<Priority> priority_from_number(std::int64_t number) {
 }
 
 Result<std::vector<std::string>> read_warnings(std::string_view text, std::int64_t job_id) {
-  std::vector<std::string> warnings;
-  if (text.empty()) return warnings;
-  const auto json = parse_own(text, job_id, "warnings");
-  if (!json) return fail(json.error());
-  for (const Json& warning : *json) {
-    if (!warning.is_string()) return fail(corrupt("job", job_id, "warnings", "not a list of texts"));
-    warnings.push_back(warning.get<std::string>());
-  }
-  return warnings;
+  if (text.empty()) return std::vector<std::string>();
+  auto warnings = read_texts(text);
+  if (!warnings) return fail(corrupt("job", format("{}", job_id), "warnings", "not a list of texts"));
+  return std::move(*warnings);
 }
 
 }  // namespace
@@ -80,20 +87,20 @@ Result<Job> read_job(Row row) {
   job.id = JobId(row.integer());
   job.run_id = RunId(row.integer());
   const auto state = job_state_from(row.text());
-  if (!state) return fail(corrupt("job", job.id.value, "state", "unknown word"));
+  if (!state) return fail(corrupt("job", format("{}", job.id.value), "state", "unknown word"));
   job.state = *state;
   if (const auto reason = row.text(); !reason.empty()) {
     job.held_reason = held_reason_from(reason);
-    if (!job.held_reason) return fail(corrupt("job", job.id.value, "held_reason", "unknown word"));
+    if (!job.held_reason) return fail(corrupt("job", format("{}", job.id.value), "held_reason", "unknown word"));
   }
 
   const auto requested = parse_own(row.text(), job.id.value, "requested");
   if (!requested) return fail(requested.error());
   auto spec = job_spec_from_json(*requested);
-  if (!spec) return fail(corrupt("job", job.id.value, "requested", spec.error().message));
+  if (!spec) return fail(corrupt("job", format("{}", job.id.value), "requested", spec.error().message));
   job.requested = std::move(*spec);
   const auto priority = priority_from_number(row.integer());
-  if (!priority) return fail(corrupt("job", job.id.value, "priority", "unknown number"));
+  if (!priority) return fail(corrupt("job", format("{}", job.id.value), "priority", "unknown number"));
   job.requested.priority = *priority;
   job.requested.rank = row.real();
   job.requested.gpu.reset();
@@ -101,7 +108,7 @@ Result<Job> read_job(Row row) {
   const auto stored_settings = parse_own(row.text(), job.id.value, "settings");
   if (!stored_settings) return fail(stored_settings.error());
   auto settings = job_settings_from_json(*stored_settings);
-  if (!settings) return fail(corrupt("job", job.id.value, "settings", settings.error().message));
+  if (!settings) return fail(corrupt("job", format("{}", job.id.value), "settings", settings.error().message));
   job.settings = std::move(*settings);
 
   job.seed_base = row.integer();
@@ -112,7 +119,7 @@ Result<Job> read_job(Row row) {
     const auto json = parse_own(text, job.id.value, "error");
     if (!json) return fail(json.error());
     auto error = job_error_from_json(*json);
-    if (!error) return fail(corrupt("job", job.id.value, "error", error.error().message));
+    if (!error) return fail(corrupt("job", format("{}", job.id.value), "error", error.error().message));
     job.error = std::move(*error);
   }
   auto warnings = read_warnings(row.text(), job.id.value);
@@ -166,6 +173,40 @@ EventPtr read_event(Row row) {
   event->at = row.time();
   event->data = row.string();
   return event;
+}
+
+Result<control::GpuStateRow> read_gpu_state(Row row) {
+  control::GpuStateRow gpu;
+  gpu.gpu = row.string();
+  gpu.at = row.time();
+  gpu.from = row.string();
+  gpu.state = row.string();
+  gpu.reason = row.string();
+  gpu.since = row.time();
+  gpu.until = row.time_or_null();
+  gpu.back_off_level = row.small();
+  gpu.hold = row.string();
+  gpu.hardware = row.string();
+  gpu.workers = row.string();
+  if (const auto job = row.integer_or_null()) gpu.job = JobId{*job};
+  gpu.model = row.string();
+  auto evidence = read_texts(row.text());
+  if (!evidence) return fail(corrupt("state of gpu", gpu.gpu, "evidence", "not a list of texts"));
+  gpu.evidence = std::move(*evidence);
+  gpu.boot_id = row.string();
+  return gpu;
+}
+
+Result<control::DisabledModel> read_disabled_model(Row row) {
+  control::DisabledModel model;
+  model.model = row.string();
+  model.why = row.string();
+  auto evidence = read_texts(row.text());
+  if (!evidence) return fail(corrupt("disabled model", model.model, "evidence", "not a list of texts"));
+  model.evidence = std::move(*evidence);
+  model.files = row.string();
+  model.at = row.time();
+  return model;
 }
 
 Result<> add_count(JobCounts& counts, Row row) {

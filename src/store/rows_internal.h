@@ -28,6 +28,8 @@ Result<Job> read_job(Row row);
 Result<Image> read_image(Row row);
 control::Upload read_upload(Row row);
 EventPtr read_event(Row row);
+Result<control::GpuStateRow> read_gpu_state(Row row);
+Result<control::DisabledModel> read_disabled_model(Row row);
 
 // Adds one row of job_counts.
 Result<> add_count(JobCounts& counts, Row row);

@@ -131,6 +131,53 @@ CREATE TABLE costs(
   PRIMARY KEY (kind, subject, gpu_type)
 ) STRICT, WITHOUT ROWID;
 
+-- The health of each gpu as it was last, and how it came to be so: words of src/health.
+CREATE TABLE gpu_states(
+  gpu TEXT PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  from_state TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  until_ms INTEGER,
+  back_off_level INTEGER NOT NULL,
+  hold TEXT NOT NULL,
+  hardware TEXT NOT NULL,
+  workers TEXT NOT NULL,
+  job_id INTEGER,
+  model TEXT NOT NULL,
+  evidence TEXT NOT NULL,
+  boot_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gpu_history(
+  id INTEGER PRIMARY KEY,
+  gpu TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  from_state TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  until_ms INTEGER,
+  back_off_level INTEGER NOT NULL,
+  hold TEXT NOT NULL,
+  hardware TEXT NOT NULL,
+  workers TEXT NOT NULL,
+  job_id INTEGER,
+  model TEXT NOT NULL,
+  evidence TEXT NOT NULL,
+  boot_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX gpu_history_by_gpu ON gpu_history(gpu, id);
+
+-- Models that no gpu could load; their jobs wait.
+CREATE TABLE disabled_models(
+  model TEXT PRIMARY KEY,
+  why TEXT NOT NULL,
+  evidence TEXT NOT NULL,
+  files TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE events(
   seq INTEGER PRIMARY KEY,
   type TEXT NOT NULL,

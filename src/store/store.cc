@@ -229,6 +229,12 @@ Result<control::Upload> Store::upload(UploadId id) {
   return find_upload(**reader, id);
 }
 
+Result<std::vector<control::GpuStateRow>> Store::gpu_history(const GpuUuid& gpu, std::size_t limit) {
+  const auto reader = parts_->readers.take();
+  if (!reader) return fail(reader.error());
+  return find_gpu_history(**reader, gpu, limit);
+}
+
 Result<std::vector<EventPtr>> Store::events(std::int64_t after, std::size_t limit) {
   const auto reader = parts_->readers.take();
   if (!reader) return fail(reader.error());

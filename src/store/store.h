@@ -44,6 +44,7 @@ class Store final : public control::StorePort, public control::Reader {
   Result<std::vector<Image>> images(const control::ImageQuery& query) override;
   Result<Image> image(ImageId id) override;
   Result<control::Upload> upload(UploadId id) override;
+  Result<std::vector<control::GpuStateRow>> gpu_history(const GpuUuid& gpu, std::size_t limit) override;
   Result<std::vector<EventPtr>> events(std::int64_t after, std::size_t limit) override;
 
  private:

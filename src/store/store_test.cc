@@ -111,6 +111,49 @@ TEST_F(StoreTest, WhatWasLearnedLastOfEachKindOfWorkOutlastsTheProcess) {
   EXPECT_THAT(store_->restore()->costs, ElementsAre(load, later));
 }
 
+TEST_F(StoreTest, TheHealthOfGpusIsKeptAsItIsAndAsItCameToBe) {
+  control::GpuStateRow first{.gpu = "GPU-a",
+                             .at = from_unix_ms(1),
+                             .from = "healthy",
+                             .state = "suspect",
+                             .reason = "fault",
+                             .since = from_unix_ms(1),
+                             .until = {},
+                             .back_off_level = 0,
+                             .hold = "none",
+                             .hardware = "sound",
+                             .workers = "reapable",
+                             .job = JobId{7},
+                             .model = "a",
+                             .evidence = {"crash while running job 7", "line \"of\" log"},
+                             .boot_id = "b1"};
+  control::GpuStateRow second = first;
+  second.at = from_unix_ms(5);
+  second.from = "suspect";
+  second.state = "quarantined";
+  second.until = from_unix_ms(30'005);
+  second.job.reset();
+  control::GpuStateRow other = first;
+  other.gpu = "GPU-b";
+  expect_commit(*store_,
+                {control::AppendGpuState{first}, control::AppendGpuState{other}, control::AppendGpuState{second}});
+  reopen();
+  EXPECT_THAT(store_->restore()->gpu_states, ElementsAre(second, other));
+  EXPECT_THAT(*store_->gpu_history("GPU-a", 10), ElementsAre(second, first));
+  EXPECT_THAT(*store_->gpu_history("GPU-a", 1), ElementsAre(second));
+  EXPECT_THAT(*store_->gpu_history("GPU-c", 10), IsEmpty());
+}
+
+TEST_F(StoreTest, ADisabledModelOutlastsARestartUntilItIsEnabled) {
+  const control::DisabledModel model{
+      "a", "3 loads failed on 2 gpus", {"truncated"}, "a.safetensors 5", from_unix_ms(9)};
+  expect_commit(*store_, {control::PutDisabledModel{model}});
+  reopen();
+  EXPECT_THAT(store_->restore()->disabled_models, ElementsAre(model));
+  expect_commit(*store_, {control::DropDisabledModel{"a"}});
+  EXPECT_THAT(store_->restore()->disabled_models, IsEmpty());
+}
+
 TEST_F(StoreTest, PausesAreReplacedAsAWholeAndOutlastARestart) {
   EXPECT_EQ(store_->restore()->pauses, Pauses{});
   expect_commit(*store_, {control::PutPauses{{.all = true, .owners = {"ada", "grace"}}}});

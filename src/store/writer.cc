@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/format.h"
+#include "base/json_full.h"
 #include "base/log.h"
 #include "store/rows_internal.h"
 #include "store/writer_internal.h"
@@ -143,6 +144,30 @@ Result<> Writer::apply(const control::PutCost& change) {
   return dropped(connection_->call(Query::put_cost)
                      .with(cost.kind, cost.subject, cost.gpu_type, cost.log_ratio, cost.count, change.updated_at)
                      .run());
+}
+
+Result<> Writer::apply(const control::AppendGpuState& change) {
+  const control::GpuStateRow& row = change.row;
+  const std::string evidence = to_text(Json(row.evidence));
+  for (const Query query : {Query::put_gpu_state, Query::insert_gpu_history}) {
+    auto done = connection_->call(query)
+                    .with(row.gpu, row.at, row.from, row.state, row.reason, row.since, row.until, row.back_off_level,
+                          row.hold, row.hardware, row.workers, row.job, row.model, evidence, row.boot_id)
+                    .run();
+    if (!done) return dropped(std::move(done));
+  }
+  return {};
+}
+
+Result<> Writer::apply(const control::PutDisabledModel& change) {
+  const control::DisabledModel& model = change.model;
+  const std::string evidence = to_text(Json(model.evidence));
+  return dropped(
+      connection_->call(Query::put_disabled_model).with(model.model, model.why, evidence, model.files, model.at).run());
+}
+
+Result<> Writer::apply(const control::DropDisabledModel& change) {
+  return dropped(connection_->call(Query::drop_disabled_model).with(change.model).run());
 }
 
 Result<> Writer::apply(const control::InsertUpload& change) {

@@ -40,6 +40,9 @@ class Writer {
   Result<> apply(const control::PutSettings& change);
   Result<> apply(const control::PutPauses& change);
   Result<> apply(const control::PutCost& change);
+  Result<> apply(const control::AppendGpuState& change);
+  Result<> apply(const control::PutDisabledModel& change);
+  Result<> apply(const control::DropDisabledModel& change);
   Result<> apply(const control::InsertUpload& change);
   Result<> apply(const control::AppendEvent& change);
   Result<> apply_all(std::span<const control::Change> changes);
