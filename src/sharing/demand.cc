@@ -88,6 +88,8 @@ void Turn::pass_time(GpuMemory& gpu) {
 }
 
 void Turn::settle(GpuMemory& gpu) {
+  pass_time(gpu);
+  gpu.wake_at = next_change(gpu);
   if (gpu.presence == GpuMemory::Presence::gone) return;
   const std::vector<Reason> reasons = reasons_for(memory_, gpu, now_);
   const Demand demand = demand_of(reasons, share_of(memory_, gpu));
@@ -106,22 +108,29 @@ void Turn::settle(GpuMemory& gpu) {
                            demand == Demand::finish_and_keep ? Workers::keep : Workers::end, reasons.front()});
 }
 
-void Turn::ask_to_wake() {
+std::optional<Instant> Turn::next_change(const GpuMemory& gpu) const {
   std::optional<Instant> earliest;
   const auto also = [&](std::optional<Instant> at) {
     if (at && *at > now_ && (!earliest || *at < *earliest)) earliest = at;
   };
+  if (gpu.presence == GpuMemory::Presence::gone) return earliest;
+  also(return_at(memory_, gpu));
+  if (gpu.override_) also(gpu.override_->until);
+  if (gpu.look == GpuMemory::Look::none) also(gpu.arrived + kFirstLook);
+  if (gpu.heat && gpu.heat_belief.last_sample) also(*gpu.heat_belief.last_sample + kReadingExpires);
+  if (gpu.busy && gpu.busy_belief.last_sample) also(*gpu.busy_belief.last_sample + kReadingExpires);
+  const auto& windows = windows_of(memory_, gpu);
+  if (windows.empty() || !memory_.local_ahead) return earliest;
+  also(quiet_until(memory_, gpu, now_));
+  const auto next = next_quiet(windows, now_.time_since_epoch() + *memory_.local_ahead);
+  if (next) also(Instant(*next - *memory_.local_ahead));
+  return earliest;
+}
+
+void Turn::ask_to_wake() {
+  std::optional<Instant> earliest;
   for (const auto& [uuid, gpu] : memory_.gpus) {
-    if (gpu.presence == GpuMemory::Presence::gone) continue;
-    also(return_at(memory_, gpu));
-    if (gpu.override_) also(gpu.override_->until);
-    if (gpu.look == GpuMemory::Look::none) also(gpu.arrived + kFirstLook);
-    if (gpu.heat && gpu.heat_belief.last_sample) also(*gpu.heat_belief.last_sample + kReadingExpires);
-    if (gpu.busy && gpu.busy_belief.last_sample) also(*gpu.busy_belief.last_sample + kReadingExpires);
-    also(quiet_until(memory_, gpu, now_));
-    if (!memory_.local_ahead) continue;
-    const auto next = next_quiet(windows_of(memory_, gpu), now_.time_since_epoch() + *memory_.local_ahead);
-    if (next) also(Instant(*next - *memory_.local_ahead));
+    if (gpu.wake_at && (!earliest || *gpu.wake_at < *earliest)) earliest = gpu.wake_at;
   }
   // An earlier wish that is still to come serves as well, so that readings do not move it each second.
   const bool waits = memory_.wake_at && *memory_.wake_at > now_;

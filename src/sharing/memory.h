@@ -48,6 +48,7 @@ struct GpuMemory {
   enum class Demand { none, finish_and_keep, finish_and_end, abandon_and_end };
   std::optional<Demand> told = {};  // absent: nothing yet, which means closed
   Instant since = {};
+  std::optional<Instant> wake_at = {};  // when time alone changes something
 };
 
 struct Memory {

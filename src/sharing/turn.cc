@@ -16,25 +16,34 @@ Settings sane(Settings settings) {
 void Turn::run(const Event& event) {
   memory_.holdings.apply(event, now_);
   std::visit([this](const auto& happened) { on(happened); }, event);
-  for (auto& [uuid, gpu] : memory_.gpus) {
-    pass_time(gpu);
-    settle(gpu);
+  if (memory_.wake_at && *memory_.wake_at <= now_) all_touched_ = All::touched;
+  if (all_touched_ == All::touched) {
+    for (auto& [uuid, gpu] : memory_.gpus) settle(gpu);
+  } else if (touched_ != nullptr) {
+    settle(*touched_);
   }
   ask_to_wake();
 }
 
 GpuMemory* Turn::find(const GpuUuid& gpu) {
   const auto found = memory_.gpus.find(gpu);
-  return found == memory_.gpus.end() ? nullptr : &found->second;
+  return touched_ = found == memory_.gpus.end() ? nullptr : &found->second;
 }
 
-void Turn::on(const SettingsChanged& event) { memory_.settings = sane(event.settings); }
+void Turn::on(const SettingsChanged& event) {
+  memory_.settings = sane(event.settings);
+  all_touched_ = All::touched;
+}
 
-void Turn::on(const LocalTimeTold& event) { memory_.local_ahead = event.ahead; }
+void Turn::on(const LocalTimeTold& event) {
+  memory_.local_ahead = event.ahead;
+  all_touched_ = All::touched;
+}
 
 void Turn::on(const GpuArrived& event) {
   const auto [found, is_new] = memory_.gpus.try_emplace(event.gpu.uuid);
   GpuMemory& gpu = found->second;
+  touched_ = &gpu;
   gpu.gpu = event.gpu;
   if (!is_new && gpu.presence == GpuMemory::Presence::there) return;
   gpu.presence = GpuMemory::Presence::there;
@@ -76,6 +85,7 @@ void Turn::on(const JobOverridden& event) { memory_.overridden_jobs.insert(event
 
 void Turn::on(const JobForgotten& event) {
   if (memory_.overridden_jobs.erase(event.job) == 0 || !memory_.overridden_jobs.empty()) return;
+  all_touched_ = All::touched;
   // The workers that it needed on closed gpus may go: those are told again.
   for (auto& [uuid, gpu] : memory_.gpus) {
     const bool closed = gpu.told && *gpu.told != GpuMemory::Demand::none;

@@ -33,6 +33,7 @@ class Turn {
 
  private:
   // turn.cc
+  // Each leaves in `touched_` the gpu for which something else may follow now.
   void on(const SettingsChanged& event);
   void on(const LocalTimeTold& event);
   void on(const GpuArrived& event);
@@ -43,7 +44,8 @@ class Turn {
   void on(const JobOverridden& event);
   void on(const JobForgotten& event);
   template <class Other>
-  void on(const Other&) {}  // about workers, or the time
+  void on(const Other&) {}  // about workers: nothing follows from them alone
+  void on(const TimerFired&) { all_touched_ = All::touched; }
   GpuMemory* find(const GpuUuid& gpu);
 
   // signals.cc
@@ -59,11 +61,14 @@ class Turn {
   // demand.cc
   void pass_time(GpuMemory& gpu);
   void settle(GpuMemory& gpu);
+  std::optional<Instant> next_change(const GpuMemory& gpu) const;
   void ask_to_wake();
 
   Memory& memory_;
   const Instant now_;
   std::vector<Action>& actions_;
+  GpuMemory* touched_ = nullptr;
+  enum class All { not_touched, touched } all_touched_ = All::not_touched;
 };
 
 // Values that make no sense, as the nearest ones that do.
