@@ -1,4 +1,4 @@
-// GpuDetail: what an NVIDIA gpu tells beyond its memory, load and heat. As in GpuSample, absent means unknown.
+// GpuDetail: what a gpu tells beyond its memory, load and heat. As in GpuSample, absent means unknown.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ struct GpuXid {
 enum class GpuRecovery { none, reset, reboot, drain_p2p, drain_and_reset };
 
 struct GpuDetail {
-  std::string pci_bus_id;  // empty when unknown
+  std::string pci_bus_id;   // empty when unknown
+  std::string parent_uuid;  // of a MIG instance: the gpu that it is a part of; empty for whole ones
   std::optional<std::int64_t> memory_reserved_bytes;
   std::optional<double> memory_utilization_ratio;  // of the memory's bandwidth
   std::optional<double> temperature_slowdown_celsius;

@@ -54,6 +54,9 @@ Functions find_functions(void* library) {
   find(f.ecc, "nvmlDeviceGetTotalEccErrors");
   find(f.remapped_rows, "nvmlDeviceGetRemappedRows");
   find(f.mig, "nvmlDeviceGetMigMode");
+  find(f.display_active, "nvmlDeviceGetDisplayActive");
+  find(f.display_attached, "nvmlDeviceGetDisplayMode");
+  find(f.process_name, "nvmlSystemGetProcessName");
   find(f.compute, "nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2");
   find(f.old_compute, "nvmlDeviceGetComputeRunningProcesses");
   find(f.graphics, "nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2");

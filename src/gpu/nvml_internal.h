@@ -111,6 +111,8 @@ struct Functions {
   Function<Device, unsigned, unsigned, unsigned long long*> ecc;
   Function<Device, unsigned*, unsigned*, unsigned*, unsigned*> remapped_rows;
   Function<Device, unsigned*, unsigned*> mig;
+  Function<Device, int*> display_active, display_attached;
+  Function<unsigned, char*, unsigned> process_name;
   Function<Device, unsigned*, ProcessV2*> compute, graphics;
   Function<Device, unsigned*, Process*> old_compute, old_graphics;
   Function<Device, int, FieldValue*> fields;

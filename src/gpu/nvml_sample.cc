@@ -44,7 +44,9 @@ class DeviceReader {
   void read_clocks(GpuDetail& detail);
   void read_link(GpuDetail& detail);
   void read_errors(GpuDetail& detail);
+  void read_display(GpuDetail& detail);
   void read_processes(GpuDetail& detail);
+  std::string process_name(std::int64_t pid) const;
   void read_recovery(GpuDetail& detail);
 
  private:
@@ -185,6 +187,16 @@ void DeviceReader::read_errors(GpuDetail& detail) {
   detail.mig_enabled = flag(code, mig);
 }
 
+// A screen at it, or a desktop on it: either will do, and either may be all that the driver tells.
+void DeviceReader::read_display(GpuDetail& detail) {
+  for (const auto* function : {&f_.display_active, &f_.display_attached}) {
+    int value = 0;
+    const int code = call(*function, &value);
+    const auto drives = flag(code, static_cast<unsigned>(value));
+    if (drives) detail.display_active = *drives || detail.display_active.value_or(false);
+  }
+}
+
 template <class Entry>
 int DeviceReader::list(const Function<Device, unsigned*, Entry*>& function, GpuProcess::Kind kind,
                        std::vector<GpuProcess>& to) {
@@ -213,7 +225,16 @@ void DeviceReader::read_processes(GpuDetail& detail) {
   if (list(f_.graphics, GpuProcess::Kind::graphics, processes) != kSuccess) {
     list(f_.old_graphics, GpuProcess::Kind::graphics, processes);
   }
+  for (GpuProcess& process : processes) process.name = process_name(process.pid);
   detail.processes = std::move(processes);
+}
+
+// The program's name without its path; empty when the driver does not know the process, as in containers.
+std::string DeviceReader::process_name(std::int64_t pid) const {
+  char text[256] = {};
+  if (f_.process_name(static_cast<unsigned>(pid), text, sizeof text) != kSuccess || text[0] == '\0') return "";
+  const std::string path = sane_name(text, sizeof text);
+  return path.substr(path.find_last_of('/') + 1);
 }
 
 void DeviceReader::read_recovery(GpuDetail& detail) {
@@ -235,6 +256,7 @@ int read_sample(const Functions& functions, Device device, GpuSample& sample, Me
   reader.read_clocks(sample.detail);
   reader.read_link(sample.detail);
   reader.read_errors(sample.detail);
+  reader.read_display(sample.detail);
   reader.read_processes(sample.detail);
   reader.read_recovery(sample.detail);
   return reader.gone();

@@ -23,6 +23,30 @@ TEST_F(ScriptedNvml, WithoutAScriptThereIsOneHealthyGpu) {
   EXPECT_THAT(report.failing, IsEmpty());
 }
 
+TEST_F(ScriptedNvml, AScreenOrADesktopMakesADisplay) {
+  const auto drives = [&](const std::string& script) {
+    return read(script).readings.at(0).sample.detail.display_active;
+  };
+  EXPECT_EQ(drives("gpu 0 uuid=GPU-a"), false);
+  EXPECT_EQ(drives("gpu 0 display_active 1"), true);
+  EXPECT_EQ(drives("gpu 0 display_attached 1"), true);
+  EXPECT_EQ(drives("gpu 0 display_active none display_attached 1"), true);
+  EXPECT_EQ(drives("gpu 0 display_active none display_attached 0"), false);
+  EXPECT_EQ(drives("gpu 0 display_active none display_attached none"), std::nullopt);
+  EXPECT_EQ(drives("gpu 0 display_active 7 display_attached none"), std::nullopt);
+}
+
+TEST_F(ScriptedNvml, ProcessesHaveTheNamesOfTheirPrograms) {
+  const Report report =
+      read(R"(gpu 0 process 42 compute 2GiB process 42 name "/usr/bin/python3" process 43 compute 1GiB)");
+  const auto& processes = report.readings.at(0).sample.detail.processes;
+  ASSERT_TRUE(processes);
+  ASSERT_EQ(processes->size(), 2u);
+  EXPECT_EQ((*processes)[0].name, "python3");
+  EXPECT_EQ((*processes)[1].name, "");
+  EXPECT_EQ(report_from_line(to_line(report)).value(), report);
+}
+
 TEST_F(ScriptedNvml, ReadsEverythingAGpuTells) {
   const Report report = read(R"(driver 550.163 ; cuda 12040
     gpu 0 uuid=GPU-a name="Card A" mem=24576 mem reserved=512 pci=00000000:41:00.0
@@ -65,6 +89,7 @@ TEST_F(ScriptedNvml, ReadsEverythingAGpuTells) {
   detail.rows_remapping_pending = true;
   detail.rows_remapping_failed = false;
   detail.mig_enabled = false;
+  detail.display_active = false;
   detail.processes = {{42, GpuProcess::Kind::compute, 2 * kGiB}, {43, GpuProcess::Kind::graphics, 100 * kMiB}};
   detail.recovery_action = GpuRecovery::drain_and_reset;
   EXPECT_EQ(report_from_line(to_line(report)).value(), report) << "nothing is lost in the pipe";

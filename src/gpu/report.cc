@@ -49,6 +49,7 @@ void for_each_value(Sample& sample, Visit visit) {
   visit("rows_remapping_pending", detail.rows_remapping_pending);
   visit("rows_remapping_failed", detail.rows_remapping_failed);
   visit("mig_enabled", detail.mig_enabled);
+  visit("display_active", detail.display_active);
 }
 
 Json to_json(const std::vector<GpuXid>& xids) {
@@ -63,6 +64,7 @@ Json to_json(const std::optional<std::vector<GpuProcess>>& processes) {
   for (const GpuProcess& process : *processes) {
     list.push_back({{"pid", process.pid},
                     {"kind", process.kind == GpuProcess::Kind::compute ? "compute" : "graphics"},
+                    {"name", process.name},
                     {"memory_used_bytes", or_null(process.memory_used_bytes)}});
   }
   return list;
@@ -73,7 +75,9 @@ Json to_json(const Reading& reading) {
   Json json = {{"uuid", reading.gpu.uuid},
                {"index", reading.gpu.index},
                {"name", reading.gpu.name},
+               {"kind", name(reading.gpu.kind)},
                {"pci_bus_id", detail.pci_bus_id},
+               {"parent_uuid", detail.parent_uuid},
                {"memory_total_bytes", reading.gpu.memory_total_bytes},
                {"throttle_reasons", or_null(detail.throttle_reasons)},
                {"processes", to_json(detail.processes)},
@@ -110,8 +114,8 @@ std::optional<std::vector<GpuProcess>> processes_from(const Json& json) {
   std::vector<GpuProcess> processes;
   for (const Json& item : objects_in(json, "processes")) {
     const auto kind = text_of(item, "kind") == "graphics" ? GpuProcess::Kind::graphics : GpuProcess::Kind::compute;
-    processes.push_back(
-        {value_of<std::int64_t>(item, "pid").value_or(0), kind, value_of<std::int64_t>(item, "memory_used_bytes")});
+    processes.push_back({value_of<std::int64_t>(item, "pid").value_or(0), kind,
+                         value_of<std::int64_t>(item, "memory_used_bytes"), text_of(item, "name")});
   }
   return processes;
 }
@@ -134,10 +138,11 @@ Result<Reading> reading_from(const Json& json) {
   reading.gpu.uuid = reading.sample.uuid = json["uuid"].get<std::string>();
   reading.gpu.name = json["name"].get<std::string>();
   reading.gpu.index = value_of<int>(json, "index").value_or(0);
-  reading.gpu.kind = GpuKind::nvidia;
+  reading.gpu.kind = gpu_kind_from(text_of(json, "kind")).value_or(GpuKind::nvidia);
   reading.gpu.memory_total_bytes = value_of<std::int64_t>(json, "memory_total_bytes").value_or(0);
   GpuDetail& detail = reading.sample.detail;
   detail.pci_bus_id = text_of(json, "pci_bus_id");
+  detail.parent_uuid = text_of(json, "parent_uuid");
   detail.throttle_reasons = throttle_from(json);
   detail.processes = processes_from(json);
   detail.recovery_action = gpu_recovery_from(text_of(json, "recovery_action"));

@@ -12,6 +12,7 @@ enum Code : int {
   kUninitialized = 1,
   kInvalidArgument = 2,
   kNotSupported = 3,
+  kNotFound = 6,
   kInsufficientSize = 7,
   kTimeout = 10,
   kFunctionNotFound = 13,

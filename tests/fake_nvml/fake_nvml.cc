@@ -261,6 +261,19 @@ FAKE(nvmlDeviceGetMigMode, (void* device, unsigned* current, unsigned* pending))
   return code;
 }
 
+FAKE_NUMBER(nvmlDeviceGetDisplayActive, int, "display_active", 1)
+FAKE_NUMBER(nvmlDeviceGetDisplayMode, int, "display_attached", 1)
+
+FAKE(nvmlSystemGetProcessName, (unsigned pid, char* name, unsigned size)) {
+  if (const int code = enter("nvmlSystemGetProcessName"); code != kSuccess) return code;
+  for (const auto& [key, gpu] : world().gpus) {
+    const auto process = gpu.processes.find(pid);
+    if (process != gpu.processes.end() && !process->second.name.empty()) {
+      return give_text(process->second.name, name, size);
+    }
+  }
+  return kNotFound;
+}
 FAKE(nvmlDeviceGetComputeRunningProcesses, (void* device, unsigned* count, ProcessV1* to)) {
   return give_processes("nvmlDeviceGetComputeRunningProcesses", device, true, count, to);
 }

@@ -82,6 +82,8 @@ Gpu healthy_gpu(int number) {
                                                                                         {"rows_pending", 0},
                                                                                         {"rows_failed", 0},
                                                                                         {"mig", 0},
+                                                                                        {"display_active", 0},
+                                                                                        {"display_attached", 0},
                                                                                         {"recovery", 0}}) {
     gpu.numbers[key] = steady(value);
   }
@@ -106,13 +108,17 @@ void apply_memory(Gpu& gpu, Words& words, const std::string& key) {
 
 void apply_process(Gpu& gpu, Words& words) {
   const auto pid = static_cast<unsigned>(whole(words.take("the process id"), "the process id"));
-  const std::string kind = words.take("compute, graphics or gone");
+  const std::string kind = words.take("compute, graphics, name or gone");
   if (kind == "gone") {
     gpu.processes.erase(pid);
   } else if (kind == "compute" || kind == "graphics") {
-    gpu.processes[pid] = {kind == "compute", bytes(words.take("the process's size"))};
+    Process& process = gpu.processes[pid];
+    process.compute = kind == "compute";
+    process.bytes = bytes(words.take("the process's size"));
+  } else if (kind == "name") {
+    gpu.processes[pid].name = words.take("the process's name");
   } else {
-    throw Wrong("a process is compute SIZE, graphics SIZE or gone, not \"" + kind + "\"");
+    throw Wrong("a process is compute SIZE, graphics SIZE, name TEXT or gone, not \"" + kind + "\"");
   }
 }
 

@@ -30,6 +30,7 @@ struct Curve {
 struct Process {
   bool compute = true;
   std::uint64_t bytes = 0;
+  std::string name = {};
 };
 
 struct Gpu {
