@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "gpu/amd.h"
 #include "gpu/nvml.h"
 #include "gpu/visible_devices.h"
 
@@ -26,8 +27,9 @@ std::optional<std::string> environment(const char* name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-// One round. A library that failed is opened anew in the next round: drivers are repaired and reloaded.
-Report read_round(std::unique_ptr<Nvml>& nvml, const std::string& library) {
+// What NVIDIA's library says in one round. One that failed is opened anew in the next round: drivers are repaired and
+// reloaded.
+Report read_nvidia(std::unique_ptr<Nvml>& nvml, const std::string& library) {
   Report report;
   if (!nvml) nvml = Nvml::open(library, report);
   if (!nvml) return report;
@@ -37,6 +39,14 @@ Report read_round(std::unique_ptr<Nvml>& nvml, const std::string& library) {
     return report;
   }
   return only_visible(std::move(report), environment("NVIDIA_VISIBLE_DEVICES"), environment("CUDA_VISIBLE_DEVICES"));
+}
+
+std::vector<Reading> read_amd() {
+  auto readings = read_amd_gpus(environment("PIXELFLEET_SYSFS_ROOT").value_or("/sys"));
+  for (const char* variable : {"ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"}) {
+    readings = visible_to_cuda(std::move(readings), environment(variable));
+  }
+  return readings;
 }
 
 bool write_line(int fd, std::string line) {
@@ -71,15 +81,19 @@ int monitor_main() {
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   const std::string library = environment("PIXELFLEET_NVML_LIBRARY").value_or(kNvmlLibrary);
   std::unique_ptr<Nvml> nvml;
-  bool had_driver = false;
+  bool had_nvidia = false, had_amd = false;
   do {
-    Report report = read_round(nvml, library);
-    if (report.driver == Driver::absent && had_driver) {  // as during an upgrade
-      report = {Driver::failing, "the NVIDIA driver's library is gone; is the driver being upgraded?", {}};
+    Report nvidia = read_nvidia(nvml, library);
+    if (nvidia.driver == Driver::absent && had_nvidia) {  // as during an upgrade
+      nvidia = {Driver::failing, "the NVIDIA driver's library is gone; is the driver being upgraded?", {}};
     }
+    had_nvidia = nvidia.driver != Driver::absent;
+    std::vector<Reading> amd = read_amd();
+    had_amd = had_amd || !amd.empty();
+    Report report = with_amd_gpus(std::move(nvidia), std::move(amd));
+    if (report.driver == Driver::absent && had_amd) report = {};  // all of them are gone, and may come back
     if (!write_line(reports.get(), to_line(report))) return 0;
     if (report.driver == Driver::absent) return 0;  // nothing will change while we run
-    had_driver = true;
   } while (wait_for_next_round());
   return 0;
 }
