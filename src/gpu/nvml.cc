@@ -37,7 +37,7 @@ std::optional<int> common_failure(const Report& report) {
   const int code = report.failing.front().code;
   const bool common = std::all_of(report.failing.begin(), report.failing.end(),
                                   [&](const FailingGpu& failing) { return failing.code == code; });
-  return common && !nvml::is_gone(code) ? std::optional<int>(code) : std::nullopt;
+  return common && !nvml::is_gone(code) && code != kNoMigInstance ? std::optional<int>(code) : std::nullopt;
 }
 
 void count_xid(std::vector<GpuXid>& xids, int code) {
@@ -130,11 +130,16 @@ int Nvml::read_identity(unsigned index, void*& device, Gpu& gpu) const {
   nvml::Device handle = nullptr;
   if (const int code = functions_->handle(index, &handle); code != nvml::kSuccess) return code;
   device = handle;
+  gpu.index = static_cast<int>(index);
+  return read_names(device, gpu);
+}
+
+int Nvml::read_names(void* device, Gpu& gpu) const {
+  const auto handle = static_cast<nvml::Device>(device);
   char text[nvml::kTextBytes] = {};
   if (const int code = functions_->uuid(handle, text, sizeof text); code != nvml::kSuccess) return code;
   if (text[0] == '\0') return nvml::kUnknown;
   gpu.uuid = sane_name(text, sizeof text);
-  gpu.index = static_cast<int>(index);
   gpu.kind = GpuKind::nvidia;
   std::memset(text, 0, sizeof text);
   const int code = functions_->name(handle, text, sizeof text);
@@ -163,12 +168,18 @@ void Nvml::read_device(unsigned index, Report& report) {
     return;
   }
   known_[index] = reading.gpu.uuid;
-  // A size that is not to be had now is the last one seen. A gpu that shares the host's memory has none of its own.
-  auto& remembered = memory_bytes_[reading.gpu.uuid];
-  if (memory.bytes) remembered = *memory.bytes;
-  if (remembered == 0 && memory.code == nvml::kNotSupported) remembered = physical_memory_bytes();
-  reading.gpu.memory_total_bytes = remembered;
   watch_for_xids(device, reading.gpu.uuid);
+  if (reading.sample.detail.mig_enabled.value_or(false) && read_instances(device, reading, report)) return;
+  // A gpu that shares the host's memory has none of its own.
+  const bool shares = !memory.bytes && memory.code == nvml::kNotSupported && memory_bytes_[reading.gpu.uuid] == 0;
+  add(std::move(reading), shares ? physical_memory_bytes() : memory.bytes, report);
+}
+
+void Nvml::add(Reading reading, std::optional<std::int64_t> memory_bytes, Report& report) {
+  // A size that is not to be had now is the last one seen.
+  auto& remembered = memory_bytes_[reading.gpu.uuid];
+  if (memory_bytes) remembered = *memory_bytes;
+  reading.gpu.memory_total_bytes = remembered;
   report.readings.push_back(std::move(reading));
 }
 
@@ -183,6 +194,19 @@ void Nvml::watch_for_xids(void* device, const GpuUuid& uuid) {
   }
 }
 
+// Who an Xid is about: the gpu, or of one with MIG the instance that it names, or all where it names none.
+std::vector<std::vector<GpuXid>*> Nvml::receivers(Report& report, const GpuUuid& uuid, unsigned instance) const {
+  if (auto* const whole = xids_of(report, uuid)) return {whole};
+  std::vector<std::vector<GpuXid>*> parts, named;
+  for (Reading& reading : report.readings) {
+    if (reading.sample.detail.parent_uuid != uuid) continue;
+    parts.push_back(&reading.sample.detail.xids);
+    const auto id = instance_ids_.find(reading.gpu.uuid);
+    if (id != instance_ids_.end() && id->second == instance) named.push_back(parts.back());
+  }
+  return named.empty() ? parts : named;
+}
+
 void Nvml::take_xids(Report& report) {
   // A storm must not hold up the round: what is left comes in the next one.
   constexpr int kMostEvents = 4096;
@@ -192,8 +216,10 @@ void Nvml::take_xids(Report& report) {
     if (code != nvml::kSuccess) return;
     const auto gpu = watched_.find(event.device);
     if (event.type != nvml::kXidEvents || gpu == watched_.end()) continue;
-    auto* const xids = xids_of(report, gpu->second);
-    if (xids != nullptr && event.data < 1000) count_xid(*xids, static_cast<int>(event.data));
+    if (event.data >= 1000) continue;
+    for (auto* const xids : receivers(report, gpu->second, event.gpu_instance)) {
+      count_xid(*xids, static_cast<int>(event.data));
+    }
   }
 }
 

@@ -7,7 +7,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "gpu/report.h"
 
@@ -36,6 +38,11 @@ class Nvml {
   void read_versions(Report& report) const;
   void read_device(unsigned index, Report& report);
   int read_identity(unsigned index, void*& device, Gpu& gpu) const;
+  int read_names(void* device, Gpu& gpu) const;
+  bool read_instances(void* device, const Reading& whole, Report& report);
+  void read_instance(void* instance, int index, const Reading& whole, Report& report);
+  void add(Reading reading, std::optional<std::int64_t> memory_bytes, Report& report);
+  std::vector<std::vector<GpuXid>*> receivers(Report& report, const GpuUuid& uuid, unsigned instance) const;
   void watch_for_xids(void* device, const GpuUuid& uuid);
   void take_xids(Report& report);
 
@@ -45,6 +52,7 @@ class Nvml {
   std::map<void*, GpuUuid> watched_;   // the gpus whose Xids are told, by NVML's handle
   std::map<unsigned, GpuUuid> known_;  // who was last seen at an index
   std::map<GpuUuid, std::int64_t> memory_bytes_;
+  std::map<GpuUuid, unsigned> instance_ids_;  // of MIG, as Xids name them
 };
 
 // A device's name as text that is fit to show: printable, valid UTF-8, never empty. `size` bounds a missing NUL.

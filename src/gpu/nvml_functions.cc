@@ -54,6 +54,9 @@ Functions find_functions(void* library) {
   find(f.ecc, "nvmlDeviceGetTotalEccErrors");
   find(f.remapped_rows, "nvmlDeviceGetRemappedRows");
   find(f.mig, "nvmlDeviceGetMigMode");
+  find(f.most_instances, "nvmlDeviceGetMaxMigDeviceCount");
+  find(f.instance, "nvmlDeviceGetMigDeviceHandleByIndex");
+  find(f.instance_id, "nvmlDeviceGetGpuInstanceId");
   find(f.display_active, "nvmlDeviceGetDisplayActive");
   find(f.display_attached, "nvmlDeviceGetDisplayMode");
   find(f.process_name, "nvmlSystemGetProcessName");

@@ -18,6 +18,7 @@ enum Code : int {
   kSuccess = 0,
   kNotSupported = 3,
   kNoPermission = 4,
+  kNotFound = 6,
   kInsufficientSize = 7,
   kDriverNotLoaded = 9,
   kFunctionNotFound = 13,
@@ -37,6 +38,8 @@ inline constexpr unsigned kSmClock = 1, kMemoryClock = 2;
 inline constexpr unsigned kCorrectedErrors = 0, kUncorrectedErrors = 1, kSinceDriverLoad = 0;
 inline constexpr unsigned kRecoveryActionField = 230;
 inline constexpr unsigned long long kXidEvents = 8;
+inline constexpr unsigned kMaxInstances = 7;
+inline constexpr unsigned kNoInstance = 0xFFFFFFFF;
 
 struct Memory {
   unsigned long long total, free, used;
@@ -111,6 +114,8 @@ struct Functions {
   Function<Device, unsigned, unsigned, unsigned long long*> ecc;
   Function<Device, unsigned*, unsigned*, unsigned*, unsigned*> remapped_rows;
   Function<Device, unsigned*, unsigned*> mig;
+  Function<Device, unsigned*> most_instances, instance_id;
+  Function<Device, unsigned, Device*> instance;
   Function<Device, int*> display_active, display_attached;
   Function<unsigned, char*, unsigned> process_name;
   Function<Device, unsigned*, ProcessV2*> compute, graphics;

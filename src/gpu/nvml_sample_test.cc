@@ -130,7 +130,7 @@ TEST_F(ScriptedNvml, N02AMissingSensorFunctionIsAnUnknownValue) {
 }
 
 TEST_F(ScriptedNvml, N15UtilisationOfMigIsUnknown) {
-  const Report report = read("gpu 0 mig 1 util none power none");
+  const Report report = read("gpu 0 mig 1 util none power none instance 0");
   ASSERT_EQ(report.readings.size(), 1u);
   const GpuSample& sample = report.readings[0].sample;
   EXPECT_EQ(sample.detail.mig_enabled, true);

@@ -159,6 +159,7 @@ std::string failure_text(const FailingGpu& gpu) {
   const std::string which = gpu.uuid.empty() ? format("gpu {}", gpu.index) : format("gpu {} ({})", gpu.index, gpu.uuid);
   if (gpu.code == kLost) return which + " is lost: it does not answer on the bus; the machine needs a restart";
   if (gpu.code == kResetRequired) return which + " needs a reset (nvidia-smi --gpu-reset) or a restart of the machine";
+  if (gpu.code == kNoMigInstance) return which + " has MIG on and no instance; create one, or switch MIG off";
   return which + format(" does not answer: the driver's code is {}", gpu.code);
 }
 

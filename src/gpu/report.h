@@ -36,6 +36,12 @@ struct FailingGpu {
   friend bool operator==(const FailingGpu&, const FailingGpu&) = default;
 };
 
+// MIG instances are numbered behind all gpus: 100, 101 ... are those of gpu 0, 200 ... those of gpu 1.
+constexpr int mig_index(int gpu, int instance) { return (gpu + 1) * 100 + instance; }
+
+// A code of ours: MIG is on, and the gpu has no instance.
+inline constexpr int kNoMigInstance = -1;
+
 // absent: there is no NVIDIA driver on this machine, which is nothing to worry about. failing: there is one, but it
 // does not answer as it should.
 enum class Driver { working, absent, failing };

@@ -67,6 +67,25 @@ TEST(VisibleToContainer, FiltersOnlyWhereTheRuntimeHasNot) {
   EXPECT_EQ(visible_to_container(all, "3,5,7").size(), 3u);
 }
 
+Reading instance(int gpu, int number, const std::string& uuid, const std::string& parent) {
+  Reading r = reading(mig_index(gpu, number), uuid);
+  r.sample.detail.parent_uuid = parent;
+  return r;
+}
+
+TEST(VisibleInstances, GoByTheirUuidTheirPlaceOrTheirGpu) {
+  const std::vector<Reading> all = {reading(1, "GPU-b"), instance(0, 0, "MIG-aa", "GPU-a"),
+                                    instance(0, 2, "MIG-ab", "GPU-a"), instance(2, 0, "MIG-ca", "GPU-c")};
+  EXPECT_EQ(uuids(visible_to_cuda(all, "MIG-ab,1")), (Names{"GPU-b", "MIG-ab"}));
+  EXPECT_EQ(uuids(visible_to_cuda(all, "0")), (Names{"MIG-aa"})) << "CUDA takes the first one";
+  EXPECT_EQ(uuids(visible_to_cuda(all, "GPU-a")), (Names{"MIG-aa"}));
+  EXPECT_EQ(uuids(visible_to_cuda(all, "2,MIG-x,1")), (Names{"MIG-ca"}));
+  EXPECT_EQ(uuids(visible_to_container(all, "0:2")), (Names{"MIG-ab"}));
+  EXPECT_EQ(uuids(visible_to_container(all, "GPU-a")), (Names{"MIG-aa", "MIG-ab"}));
+  EXPECT_EQ(uuids(visible_to_container(all, "0,1:0")), (Names{"MIG-aa", "MIG-ab"})) << "gpu 1 has no instances";
+  EXPECT_EQ(uuids(visible_to_container(all, "MIG-ca")), (Names{"MIG-ca"}));
+}
+
 TEST(OnlyVisible, AGpuThatDoesNotAnswerStillHasItsPlaceInTheList) {
   Report report{Driver::working, "", {reading(1, "GPU-bb"), reading(2, "GPU-cc")}};
   report.failing = {{0, "GPU-aa", 15, {}}};

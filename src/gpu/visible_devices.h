@@ -10,6 +10,9 @@
 
 namespace pixelfleet::gpu {
 
+// MIG instances go by their UUID ("MIG-..."), as "gpu:instance", or by their gpu: CUDA takes the first of it, a
+// container all.
+//
 // Keeps the readings that CUDA_VISIBLE_DEVICES names by index or UUID prefix; as in CUDA, the list ends at the first
 // entry that names nothing, and an empty list means none. Absent: all.
 std::vector<Reading> visible_to_cuda(std::vector<Reading> readings, const std::optional<std::string>& variable);

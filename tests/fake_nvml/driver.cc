@@ -144,13 +144,16 @@ double script_now() {
 
 bool is_missing(const char* call) { return world().missing.contains(call); }
 
-void* handle_of(int gpu) {
-  static int slots[kMaxGpus];
-  slots[gpu] = gpu;
-  return &slots[gpu];
+void* handle_of(int gpu, int instance) {
+  static int slots[kMaxGpus * (kMaxInstances + 1)];
+  const int place = (instance + 1) * kMaxGpus + gpu;
+  slots[place] = place;
+  return &slots[place];
 }
 
-int gpu_of(const void* handle) { return *static_cast<const int*>(handle); }
+int gpu_of(const void* handle) { return *static_cast<const int*>(handle) % kMaxGpus; }
+
+int instance_of(const void* handle) { return *static_cast<const int*>(handle) / kMaxGpus - 1; }
 
 void wait_for_ms(int milliseconds) { ::poll(nullptr, 0, milliseconds); }
 
@@ -184,6 +187,12 @@ int enter_gpu(const char* call, const void* device, const Gpu*& gpu) {
   const int key = gpu_of(device);
   if (std::find(now.order.begin(), now.order.end(), key) == now.order.end()) return kGpuIsLost;
   gpu = &now.gpus.at(key);
+  if (const int code = code_in(gpu->returns, call); code != kSuccess) return code;
+  const int instance = instance_of(device);
+  if (instance == kWhole) return kSuccess;
+  const auto place = static_cast<std::size_t>(instance);
+  if (place >= gpu->instances.size() || gpu->instances[place].uuid.empty()) return kNotFound;
+  gpu = &gpu->instances[place];
   return code_in(gpu->returns, call);
 }
 

@@ -24,9 +24,11 @@ const World& world();
 double script_now();
 bool is_missing(const char* call);
 
-// A gpu's handle, and back.
-void* handle_of(int gpu);
+// The handle of a gpu, or of a MIG instance on it, and back.
+inline constexpr int kWhole = -1;
+void* handle_of(int gpu, int instance = kWhole);
 int gpu_of(const void* handle);
+int instance_of(const void* handle);
 
 // What a call meets before it does anything: delays, crashes, the codes of the script. kSuccess: it may go on.
 int initialize(const char* call);

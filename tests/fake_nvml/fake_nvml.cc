@@ -255,6 +255,27 @@ FAKE(nvmlDeviceGetRemappedRows,
   give_number(call, device, "rows_pending", pending);
   return give_number(call, device, "rows_failed", failed);
 }
+FAKE(nvmlDeviceGetMaxMigDeviceCount, (void* device, unsigned* count)) {
+  unsigned mode = 0;
+  const int code = give_number("nvmlDeviceGetMaxMigDeviceCount", device, "mig", &mode);
+  if (code == kSuccess) *count = mode == 1 ? kMaxInstances : 0;
+  return code;
+}
+FAKE(nvmlDeviceGetMigDeviceHandleByIndex, (void* device, unsigned index, void** instance)) {
+  const char* const call = "nvmlDeviceGetMigDeviceHandleByIndex";
+  const Gpu* gpu = nullptr;
+  if (const int code = enter_gpu(call, device, gpu); code != kSuccess) return code;
+  if (index >= gpu->instances.size() || gpu->instances[index].uuid.empty()) return kNotFound;
+  *instance = handle_of(gpu_of(device), static_cast<int>(index));
+  return kSuccess;
+}
+FAKE(nvmlDeviceGetGpuInstanceId, (void* device, unsigned* id)) {
+  const Gpu* gpu = nullptr;
+  if (const int code = enter_gpu("nvmlDeviceGetGpuInstanceId", device, gpu); code != kSuccess) return code;
+  if (instance_of(device) == kWhole) return kNotSupported;
+  *id = static_cast<unsigned>(instance_of(device));
+  return kSuccess;
+}
 FAKE(nvmlDeviceGetMigMode, (void* device, unsigned* current, unsigned* pending)) {
   const int code = give_number("nvmlDeviceGetMigMode", device, "mig", current);
   if (code == kSuccess) *pending = *current;
@@ -323,7 +344,7 @@ static int wait_for_event(const char* call, void* set, Event* event, unsigned ti
   while (true) {
     if (const int code = enter(call); code != kSuccess) return code;
     if (const Xid* xid = next_xid()) {
-      *event = {handle_of(xid->gpu), kXidEvents, xid->code, 0, 0};
+      *event = {handle_of(xid->gpu), kXidEvents, xid->code, xid->instance, xid->instance};
       return kSuccess;
     }
     if (std::chrono::steady_clock::now() >= give_up) return kTimeout;

@@ -134,13 +134,28 @@ void apply_return(std::map<std::string, int>& returns, Words& words) {
   }
 }
 
-void apply_xid(World& world, int gpu, Words& words, const Statement& statement) {
+// A MIG instance of a tenth of a gpu or so: it knows its memory and its processes, and nothing else.
+Gpu& instance_of(Gpu& gpu, int number, std::uint64_t place) {
+  if (place >= kMaxInstances) throw Wrong("the instance's number is not in 0-6");
+  if (gpu.instances.size() <= place) gpu.instances.resize(place + 1);
+  Gpu& instance = gpu.instances[place];
+  if (!instance.uuid.empty()) return instance;
+  const char digit = "0123456789abcdef"[number];
+  instance.uuid = std::string("MIG-fa4e0000-0000-4000-8000-0000000000") + digit + std::to_string(place);
+  instance.name = gpu.name + " MIG 1g.10gb";
+  instance.memory = {{"total", 10ull << 30}, {"reserved", 0}};
+  for (const auto& [key, value] : gpu.numbers) instance.numbers[key].reset();
+  return instance;
+}
+
+void apply_xid(World& world, int gpu, unsigned instance, Words& words, const Statement& statement) {
   Xid xid;
   const std::string origin = std::to_string(statement.line) + ":" + statement.text + ":";
   const auto earlier = std::count_if(world.xids.begin(), world.xids.end(),
                                      [&](const Xid& other) { return other.id.starts_with(origin); });
   xid.id = origin + std::to_string(earlier);
   xid.gpu = gpu;
+  xid.instance = instance;
   xid.code = whole(words.take("the Xid"), "the Xid");
   const std::string next = words.peek();
   if (next.size() > 1 && next[0] == 'x' && next[1] >= '0' && next[1] <= '9') {
@@ -156,10 +171,18 @@ void move_to(World& world, int gpu, std::size_t index) {
 }
 
 void apply_gpu(World& world, int gpu_key, Words& words, const Statement& statement) {
-  Gpu& gpu = world.gpus.at(gpu_key);
+  Gpu* whole_gpu = &world.gpus.at(gpu_key);
+  Gpu* target = whole_gpu;
+  unsigned instance = kNoInstance;
   while (!words.empty()) {
+    Gpu& gpu = *target;
     const std::string key = words.take("a key");
-    if (key == "uuid")
+    if (key == "instance") {
+      instance = static_cast<unsigned>(whole(words.take("the instance's number"), "the instance's number"));
+      target = &instance_of(*whole_gpu, gpu_key, instance);
+    } else if (key == "gone" && instance != kNoInstance)
+      gpu.uuid.clear();
+    else if (key == "uuid")
       gpu.uuid = words.take("the uuid");
     else if (key == "name")
       gpu.name = words.take("the name");
@@ -176,7 +199,7 @@ void apply_gpu(World& world, int gpu_key, Words& words, const Statement& stateme
     else if (key == "process")
       apply_process(gpu, words);
     else if (key == "xid")
-      apply_xid(world, gpu_key, words, statement);
+      apply_xid(world, gpu_key, instance, words, statement);
     else if (key == "ret")
       apply_return(gpu.returns, words);
     else if (key == "throttle" && words.peek() == "unsupported") {

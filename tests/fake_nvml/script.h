@@ -14,6 +14,7 @@
 namespace fake_nvml {
 
 inline constexpr int kMaxGpus = 16;
+inline constexpr int kMaxInstances = 7;  // of MIG, on a gpu
 
 // A number that may change by itself: steady, going from one value to another, or jumping between two.
 struct Curve {
@@ -43,6 +44,7 @@ struct Gpu {
   std::optional<std::uint64_t> throttle;                // NVML's bits
   std::map<unsigned, Process> processes;
   std::map<std::string, int> returns;  // by call, "*" for every one
+  std::vector<Gpu> instances;          // of MIG, by their place; one without a uuid does not exist
 
   std::uint64_t total() const;
   std::uint64_t reserved() const;
@@ -50,9 +52,12 @@ struct Gpu {
   std::uint64_t free() const;
 };
 
+inline constexpr unsigned kNoInstance = 0xFFFFFFFF;  // as NVML has it
+
 struct Xid {
   std::string id;  // the same in every reading of the file
   int gpu = 0;
+  unsigned instance = kNoInstance;
   std::uint64_t code = 0;
   unsigned times = 1;
 };
