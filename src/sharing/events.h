@@ -82,8 +82,6 @@ struct Claim {
   std::int64_t weights_bytes = 0;
   std::int64_t activation_bytes = 0;  // the peak, during a chunk
   std::int64_t overhead_bytes = 0;    // of its context
-
-  std::int64_t total_bytes() const { return weights_bytes + activation_bytes + overhead_bytes; }
 };
 struct WorkerStarted {  // ordered: from here on its memory may be in a sample
   WorkerId worker;

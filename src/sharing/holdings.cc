@@ -63,7 +63,9 @@ void Holdings::apply(const Event& event, Instant now) {
   if (const auto* started = std::get_if<WorkerStarted>(&event)) {
     Worker worker;
     worker.gpu = started->gpu;
-    worker.peak_bytes = sane_claim(started->claim.total_bytes());
+    const Claim& claim = started->claim;
+    worker.peak_bytes =
+        sane_claim(claim.weights_bytes) + sane_claim(claim.activation_bytes) + sane_claim(claim.overhead_bytes);
     worker.changed = now;
     workers_[started->worker] = worker;
   } else if (const auto* spawned = std::get_if<WorkerSpawned>(&event)) {

@@ -94,7 +94,8 @@ std::optional<std::int64_t> MemoryLedger::possible_bytes(const Account& account)
 
 void MemoryLedger::plan(Account& account, Growth growth) {
   const auto possible = possible_bytes(account);
-  if (!possible || account.presence == Account::Presence::gone) return;
+  if (account.presence == Account::Presence::gone) return;
+  if (!possible) return account.plan_bytes.reset();
   if (!account.plan_bytes || growth == Growth::at_once) return tell(account, *possible);
   const std::int64_t change = *possible - *account.plan_bytes;
   if (change < -std::min(kMostShrinkUntold, settings_.margin_bytes / 4)) return tell(account, *possible);

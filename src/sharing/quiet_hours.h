@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 
 namespace pixelfleet::sharing {
 
@@ -20,6 +23,11 @@ struct QuietWindow {
 
   friend bool operator==(const QuietWindow&, const QuietWindow&) = default;
 };
+
+// "22:00-7:00", "Mon-Fri 8:00-18:00; Sat,Sun 0:00-24:00"; empty for none. An error names the window that is wrong and
+// what is allowed.
+Result<std::vector<QuietWindow>> quiet_hours_from(std::string_view text);
+std::string to_text(const std::vector<QuietWindow>& windows);
 
 // The end of the quiet hours that `local` lies in; absent when it lies in none. Windows that touch are one. Never more
 // than eight days ahead, so that quiet for ever is a long time again and again.

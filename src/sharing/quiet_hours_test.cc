@@ -60,5 +60,34 @@ TEST(QuietHours, TheNextOnesAreFoundInTheWeekAhead) {
   EXPECT_FALSE(next_quiet({}, at(0, 10)));
 }
 
+TEST(QuietHours, AreReadAsPeopleWriteThem) {
+  const auto read = [](std::string_view text) { return quiet_hours_from(text).value(); };
+  using Windows = std::vector<QuietWindow>;
+  EXPECT_EQ(read(""), Windows{});
+  EXPECT_EQ(read(" 22:00-7:00 "), (Windows{{1320, 420, 127}}));
+  EXPECT_EQ(read("22-7"), (Windows{{1320, 420, 127}}));
+  EXPECT_EQ(read("Mon-Fri 8:00-18:30; sat,SUN 0:00-24:00;"), (Windows{{480, 1110, 31}, {0, 1440, 96}}));
+  EXPECT_EQ(read("Fri-Mon 1:00 - 2:00"), (Windows{{60, 120, 16 + 32 + 64 + 1}}));
+  EXPECT_EQ(read("Wednesday 12:00-13:00"), (Windows{{720, 780, 4}}));
+}
+
+TEST(QuietHours, WhatIsNoTimeOfTheWeekIsNamed) {
+  for (const char* text :
+       {"22:00", "25:00-7:00", "22:60-7:00", "24:00-7:00", "24:01-7:00", "-1:00-7:00", "Mo 1:00-2:00", "Mon- 1:00-2:00",
+        "1:00-2:00 Mon", "1:00-2:00-3:00", "abc", "Mon", ":", "-", "1::0-2:00"}) {
+    const auto result = quiet_hours_from(std::string("0:00-1:00; ") + text);
+    ASSERT_FALSE(result) << text;
+    EXPECT_NE(result.error().message.find(std::string("\"") + text + "\""), std::string::npos)
+        << result.error().message;
+    EXPECT_NE(result.error().message.find("allowed"), std::string::npos);
+  }
+}
+
+TEST(QuietHours, TextAndBackIsTheSame) {
+  for (const char* text : {"", "22:00-7:00", "Mon-Fri 8:00-18:30; Sat-Sun 0:00-24:00", "Mon,Wed-Thu,Sun 0:05-0:00"}) {
+    EXPECT_EQ(to_text(quiet_hours_from(text).value()), text);
+  }
+}
+
 }  // namespace
 }  // namespace pixelfleet::sharing

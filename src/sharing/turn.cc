@@ -6,10 +6,11 @@
 namespace pixelfleet::sharing {
 
 Settings sane(Settings settings) {
-  settings.idle_memory_bytes = std::max<std::int64_t>(1, settings.idle_memory_bytes);
+  constexpr std::int64_t kMostBytes = std::int64_t{1} << 48;
+  settings.idle_memory_bytes = std::clamp<std::int64_t>(settings.idle_memory_bytes, 1, kMostBytes);
   settings.idle_utilization_ratio = std::clamp(settings.idle_utilization_ratio, 0.01, 1.0);
   settings.quiet_time = std::max(settings.quiet_time, Duration::zero());
-  settings.margin_bytes = std::max<std::int64_t>(0, settings.margin_bytes);
+  settings.margin_bytes = std::clamp<std::int64_t>(settings.margin_bytes, 0, kMostBytes);
   return settings;
 }
 
