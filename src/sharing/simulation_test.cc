@@ -65,6 +65,8 @@ struct Truth {  // of one gpu
 
   // Without names, others that are smaller may be what our figures are off by, or the peak of our chunk.
   bool others_compute() const { return theirs >= (pids == PidView::visible ? 2 : 6) * kGiB; }
+  // Of a minute; figures may hide them for some seconds when a worker of ours ends.
+  int quiet() const { return pids == PidView::visible ? 59 : 50; }
   int noticed() const { return pids == PidView::visible ? kNoticed : kNoticedByFigures; }
   std::int64_t holds() const {
     switch (stage) {
@@ -279,7 +281,7 @@ class Lab {
   }
   void audit_opening(const Truth& gpu) {
     if (shares(gpu) && here_for(gpu) > gpu.noticed()) fail(gpu, "opens while others compute");
-    const bool early = second_ - gpu.left_at < 59 && gpu.theirs == 0;
+    const bool early = second_ - gpu.left_at < gpu.quiet() && gpu.theirs == 0;
     if (shares(gpu) && early && left_for_them_.contains(gpu.uuid)) fail(gpu, "opens before the quiet time is over");
     left_for_them_.erase(gpu.uuid);
   }
