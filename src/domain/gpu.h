@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "domain/gpu_detail.h"
 #include "domain/ids.h"
 
@@ -41,10 +42,58 @@ struct GpuSample {
 // unused: detected, but outside the multi-GPU selection. closed: takes no work for now; its health or sharing says why.
 enum class GpuState { idle, loading, busy, draining, offline, unused, closed };
 
+// What became of it by its faults and by the operator: words of src/health.
+struct GpuHealth {
+  std::string state = "healthy";
+  std::string reason;            // of the last change; empty: there was none
+  std::optional<Instant> since;  // of the state
+  std::optional<Instant> until;  // of its back-off: then it is tried again
+  std::vector<std::string> evidence;
+
+  friend bool operator==(const GpuHealth&, const GpuHealth&) = default;
+};
+
+// What others do on it, and whether that lets us work there: words of src/sharing.
+struct GpuSharing {
+  struct Reason {
+    std::string kind;
+    std::optional<std::int64_t> pid = {};  // of the largest process of others
+    std::string name = {};                 // likewise; empty when unknown
+    std::optional<std::int64_t> bytes = {};
+    std::optional<double> utilization_ratio = {};
+    std::optional<double> celsius = {};
+    std::optional<double> ceiling_celsius = {};
+    std::optional<Instant> until = {};
+
+    friend bool operator==(const Reason&, const Reason&) = default;
+  };
+  std::string share = "always";
+  std::string verdict = "open";
+  std::vector<Reason> reasons;
+  std::optional<Instant> since;
+  enum class Override { no, yes } overridden = Override::no;
+  std::optional<Instant> override_until;
+
+  friend bool operator==(const GpuSharing&, const GpuSharing&) = default;
+};
+
+// Absent values are unknown.
+struct GpuMemoryAccount {
+  std::optional<std::int64_t> plan_bytes;      // that our workers may hold in sum
+  std::optional<std::int64_t> others_bytes;    // not ours
+  std::optional<std::int64_t> believed_bytes;  // the most that ours will hold
+  std::optional<std::int64_t> discrepancy_bytes;
+
+  friend bool operator==(const GpuMemoryAccount&, const GpuMemoryAccount&) = default;
+};
+
 // One row of `pixelfleet gpus --json` and of /api/v1/gpus.
 struct GpuStatus {
   Gpu gpu;
   GpuSample sample;
+  GpuHealth health;
+  GpuSharing sharing;
+  GpuMemoryAccount memory;
   GpuState state = GpuState::idle;
   std::vector<ModelKey> resident_models;
   std::optional<ModelKey> loading_model;  // also while it is busy: loaded beside the run

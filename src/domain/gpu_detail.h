@@ -63,6 +63,31 @@ struct GpuDetail {
   friend bool operator==(const GpuDetail&, const GpuDetail&) = default;
 };
 
+// Every plain value of a detail with its name.
+template <class Detail, class Visit>
+void for_each_value(Detail& detail, Visit visit) {
+  visit("memory_reserved_bytes", detail.memory_reserved_bytes);
+  visit("memory_utilization_ratio", detail.memory_utilization_ratio);
+  visit("temperature_slowdown_celsius", detail.temperature_slowdown_celsius);
+  visit("temperature_shutdown_celsius", detail.temperature_shutdown_celsius);
+  visit("power_limit_watts", detail.power_limit_watts);
+  visit("energy_joules", detail.energy_joules);
+  visit("sm_clock_hertz", detail.sm_clock_hertz);
+  visit("memory_clock_hertz", detail.memory_clock_hertz);
+  visit("pcie_generation", detail.pcie_generation);
+  visit("pcie_width", detail.pcie_width);
+  visit("pcie_generation_max", detail.pcie_generation_max);
+  visit("pcie_width_max", detail.pcie_width_max);
+  visit("ecc_corrected", detail.ecc_corrected);
+  visit("ecc_uncorrected", detail.ecc_uncorrected);
+  visit("rows_remapped_corrected", detail.rows_remapped_corrected);
+  visit("rows_remapped_uncorrected", detail.rows_remapped_uncorrected);
+  visit("rows_remapping_pending", detail.rows_remapping_pending);
+  visit("rows_remapping_failed", detail.rows_remapping_failed);
+  visit("mig_enabled", detail.mig_enabled);
+  visit("display_active", detail.display_active);
+}
+
 std::string_view name(GpuRecovery recovery);
 std::optional<GpuRecovery> gpu_recovery_from(std::string_view text);
 

@@ -6,11 +6,6 @@
 namespace pixelfleet {
 namespace {
 
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 template <class Tag>
 Json or_null(const std::optional<StrongId<Tag>>& id) {
   return id ? Json(id->value) : Json(nullptr);
@@ -174,23 +169,6 @@ Json to_json(const Profile& profile) {
           {"negative_suffix", profile.negative_suffix},
           {"steps", or_null(profile.steps)},
           {"sampler", or_null(profile.sampler)}};
-}
-
-Json to_json(const GpuStatus& status) {
-  return {{"uuid", status.gpu.uuid},
-          {"index", status.gpu.index},
-          {"name", status.gpu.name},
-          {"kind", name(status.gpu.kind)},
-          {"state", name(status.state)},
-          {"memory_total_bytes", status.gpu.memory_total_bytes},
-          {"memory_used_bytes", or_null(status.sample.memory_used_bytes)},
-          {"memory_free_bytes", or_null(status.sample.memory_free_bytes)},
-          {"utilization_ratio", or_null(status.sample.utilization_ratio)},
-          {"temperature_celsius", or_null(status.sample.temperature_celsius)},
-          {"power_watts", or_null(status.sample.power_watts)},
-          {"resident_models", status.resident_models},
-          {"loading_model", or_null(status.loading_model)},
-          {"job", or_null(status.job)}};
 }
 
 Json to_json(const JobProgress& progress) {

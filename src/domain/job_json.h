@@ -22,7 +22,6 @@ Json to_json(const Job& job);  // without images and live progress
 Json to_json(const Image& image);
 Json to_json(const Model& model);
 Json to_json(const Profile& profile);
-Json to_json(const GpuStatus& status);
 Json to_json(const JobProgress& progress);
 Json to_json(const JobCounts& counts);
 Json to_json(const Telemetry& telemetry);

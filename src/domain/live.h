@@ -41,6 +41,16 @@ struct Telemetry {
   friend bool operator==(const Telemetry&, const Telemetry&) = default;
 };
 
+// Many gpus leave at about the same time for one kind of fault: what they have in common is to blame.
+struct Alarm {
+  std::string fault;    // words of src/health: device, crash, hung, lost ...
+  std::string suspect;  // driver, model, disk
+  std::vector<GpuUuid> gpus;
+  Instant since;
+
+  friend bool operator==(const Alarm&, const Alarm&) = default;
+};
+
 // Whose jobs do not start for now. The pause of everybody and those of single owners are lifted apart.
 struct Pauses {
   bool all = false;
@@ -79,6 +89,7 @@ struct LiveState {
   std::int64_t seq = 0;  // the last durable event this state contains
   std::vector<GpuStatus> gpus;
   Telemetry telemetry;
+  std::vector<Alarm> alarms;
   JobCounts counts;
   Pauses pauses;
   HostMemory host_memory;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "base/format.h"
 #include "base/json_full.h"
@@ -11,6 +12,7 @@ namespace pixelfleet {
 namespace {
 
 constexpr std::int64_t kMaxIdleSeconds = 365LL * 24 * 3600;
+constexpr std::int64_t kMaxQuietSeconds = 24 * 3600;
 constexpr std::int64_t kMaxHostBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMaxOverheadBytes = std::int64_t{16} << 30;
 constexpr std::size_t kMaxTextBytes = 256;
@@ -60,7 +62,64 @@ bool set_names(std::set<std::string>& out, const Json& value, std::size_t most) 
   return true;
 }
 
-Json or_null(const std::optional<std::int64_t>& bytes) { return bytes ? Json(*bytes) : Json(nullptr); }
+bool set_share(std::string& out, const Json& value) {
+  static constexpr std::array<std::string_view, 4> kShares = {"auto", "polite", "idle_only", "always"};
+  if (!value.is_string()) return false;
+  const auto& text = value.get_ref<const std::string&>();
+  if (std::find(kShares.begin(), kShares.end(), text) == kShares.end()) return false;
+  out = text;
+  return true;
+}
+
+constexpr std::int64_t kLowestCeiling = 30;
+constexpr std::int64_t kHighestCeiling = 120;
+
+bool set_ceiling(std::string& out, const Json& value) {
+  if (value.is_string() && (value == "auto" || value == "off")) {
+    out = value.get<std::string>();
+    return true;
+  }
+  std::int64_t celsius = 0;
+  if (!set_number(celsius, value, kLowestCeiling, kHighestCeiling)) return false;
+  out = format("{}", celsius);
+  return true;
+}
+
+Json ceiling_json(const std::string& text) {
+  const bool is_number = !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0;
+  return is_number ? Json(std::stoll(text)) : Json(text);
+}
+
+bool set_gpu_sharing(std::map<GpuUuid, GpuSharingSettings>& out, const Json& value) {
+  if (!value.is_object() || value.size() > kMaxListedGpus) return false;
+  std::map<GpuUuid, GpuSharingSettings> gpus;
+  for (const auto& [uuid, wishes] : value.items()) {
+    if (uuid.empty() || uuid.size() > kMaxTextBytes || !wishes.is_object()) return false;
+    GpuSharingSettings& gpu = gpus[uuid];
+    for (const auto& [key, wish] : wishes.items()) {
+      const bool is_text = wish.is_string() && wish.get_ref<const std::string&>().size() <= kMaxTextBytes;
+      const bool good = key == "share"                 ? set_share(gpu.share, wish)
+                        : key == "temperature_ceiling" ? set_ceiling(gpu.temperature_ceiling, wish)
+                        : key == "quiet_hours"         ? is_text
+                                                       : false;
+      if (!good) return false;
+      if (key == "quiet_hours") gpu.quiet_hours = wish.get<std::string>();
+    }
+  }
+  out = std::move(gpus);
+  return true;
+}
+
+Json gpu_sharing_json(const std::map<GpuUuid, GpuSharingSettings>& gpus) {
+  Json json = Json::object();
+  for (const auto& [uuid, gpu] : gpus) {
+    Json& wishes = json[uuid] = Json::object();
+    if (!gpu.share.empty()) wishes["share"] = gpu.share;
+    if (!gpu.temperature_ceiling.empty()) wishes["temperature_ceiling"] = ceiling_json(gpu.temperature_ceiling);
+    if (!gpu.quiet_hours.empty()) wishes["quiet_hours"] = gpu.quiet_hours;
+  }
+  return json;
+}
 
 struct Setting {
   const char* key;
@@ -99,6 +158,20 @@ const std::vector<Setting>& table() {
          if (good) s.multi_gpu_single = value.get<std::string>();
          return good;
        }},
+      {"sharing.share", "not a way to share gpus", "auto, polite, idle_only or always",
+       [](const S& s) { return Json(s.share); }, [](S& s, const Json& value) { return set_share(s.share, value); }},
+      {"sharing.quiet_seconds", "out of range", format("whole seconds from 0 to {}", kMaxQuietSeconds),
+       [](const S& s) { return Json(s.quiet_seconds); },
+       [](S& s, const Json& value) { return set_number(s.quiet_seconds, value, 0, kMaxQuietSeconds); }},
+      {"sharing.temperature_ceiling", "not a ceiling",
+       format("auto, off, or whole degrees Celsius from {} to {}", kLowestCeiling, kHighestCeiling),
+       [](const S& s) { return ceiling_json(s.temperature_ceiling); },
+       [](S& s, const Json& value) { return set_ceiling(s.temperature_ceiling, value); }},
+      {"sharing.gpus", "not the wishes for gpus",
+       format("an object of up to {} UUIDs, each with any of share, temperature_ceiling and quiet_hours",
+              kMaxListedGpus),
+       [](const S& s) { return gpu_sharing_json(s.sharing_gpus); },
+       [](S& s, const Json& value) { return set_gpu_sharing(s.sharing_gpus, value); }},
       {"scheduler.policy", "not a policy", "amp, v18 or fifo", [](const S& s) { return Json(name(s.policy)); },
        [](S& s, const Json& value) {
          return set_choice(s.policy, value, std::array{PolicyChoice::amp, PolicyChoice::v18, PolicyChoice::fifo});

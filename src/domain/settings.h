@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,11 +19,26 @@ enum class PolicyChoice { amp, v18, fifo };
 enum class ObjectiveChoice { latency, throughput };
 enum class LoadBeside { automatic, off };
 
+// What differs on one gpu from what holds for all: texts as they are written; empty: it does not.
+struct GpuSharingSettings {
+  std::string share;
+  std::string temperature_ceiling;
+  std::string quiet_hours;
+
+  friend bool operator==(const GpuSharingSettings&, const GpuSharingSettings&) = default;
+};
+
 struct LiveSettings {
   bool multi_gpu_enabled = false;        // multi_gpu.enabled
   int multi_gpu_max_gpus = 4;            // multi_gpu.max_gpus, 1-8
   std::set<std::string> multi_gpu_list;  // multi_gpu.gpus: only these, as is_called() knows them; empty: the first ones
   std::string multi_gpu_single;  // multi_gpu.single_gpu: UUID used while multi-GPU is off; empty: most free memory
+
+  // How gpus are shared with others. The texts are read by src/sharing.
+  std::string share = "auto";                          // sharing.share: auto, polite, idle_only, always
+  std::int64_t quiet_seconds = 60;                     // sharing.quiet_seconds
+  std::string temperature_ceiling = "auto";            // sharing.temperature_ceiling: auto, off, degrees Celsius
+  std::map<GpuUuid, GpuSharingSettings> sharing_gpus;  // sharing.gpus
 
   // How jobs are distributed while multi-GPU is on.
   PolicyChoice policy = PolicyChoice::amp;               // scheduler.policy

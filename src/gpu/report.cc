@@ -4,14 +4,10 @@
 
 #include "base/format.h"
 #include "base/json_full.h"
+#include "domain/gpu_json.h"
 
 namespace pixelfleet::gpu {
 namespace {
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 template <class T>
 std::optional<T> value_of(const Json& json, const char* key) {
@@ -23,51 +19,13 @@ std::optional<T> value_of(const Json& json, const char* key) {
 
 // Every plain value of a sample with its name: once for writing, once for reading.
 template <class Sample, class Visit>
-void for_each_value(Sample& sample, Visit visit) {
-  auto& detail = sample.detail;
+void for_each_value_of(Sample& sample, Visit visit) {
   visit("memory_used_bytes", sample.memory_used_bytes);
   visit("memory_free_bytes", sample.memory_free_bytes);
-  visit("memory_reserved_bytes", detail.memory_reserved_bytes);
   visit("utilization_ratio", sample.utilization_ratio);
-  visit("memory_utilization_ratio", detail.memory_utilization_ratio);
   visit("temperature_celsius", sample.temperature_celsius);
-  visit("temperature_slowdown_celsius", detail.temperature_slowdown_celsius);
-  visit("temperature_shutdown_celsius", detail.temperature_shutdown_celsius);
   visit("power_watts", sample.power_watts);
-  visit("power_limit_watts", detail.power_limit_watts);
-  visit("energy_joules", detail.energy_joules);
-  visit("sm_clock_hertz", detail.sm_clock_hertz);
-  visit("memory_clock_hertz", detail.memory_clock_hertz);
-  visit("pcie_generation", detail.pcie_generation);
-  visit("pcie_width", detail.pcie_width);
-  visit("pcie_generation_max", detail.pcie_generation_max);
-  visit("pcie_width_max", detail.pcie_width_max);
-  visit("ecc_corrected", detail.ecc_corrected);
-  visit("ecc_uncorrected", detail.ecc_uncorrected);
-  visit("rows_remapped_corrected", detail.rows_remapped_corrected);
-  visit("rows_remapped_uncorrected", detail.rows_remapped_uncorrected);
-  visit("rows_remapping_pending", detail.rows_remapping_pending);
-  visit("rows_remapping_failed", detail.rows_remapping_failed);
-  visit("mig_enabled", detail.mig_enabled);
-  visit("display_active", detail.display_active);
-}
-
-Json to_json(const std::vector<GpuXid>& xids) {
-  Json list = Json::array();
-  for (const GpuXid& xid : xids) list.push_back({{"code", xid.code}, {"count", xid.count}});
-  return list;
-}
-
-Json to_json(const std::optional<std::vector<GpuProcess>>& processes) {
-  if (!processes) return nullptr;
-  Json list = Json::array();
-  for (const GpuProcess& process : *processes) {
-    list.push_back({{"pid", process.pid},
-                    {"kind", process.kind == GpuProcess::Kind::compute ? "compute" : "graphics"},
-                    {"name", process.name},
-                    {"memory_used_bytes", or_null(process.memory_used_bytes)}});
-  }
-  return list;
+  for_each_value(sample.detail, visit);
 }
 
 Json to_json(const Reading& reading) {
@@ -83,7 +41,7 @@ Json to_json(const Reading& reading) {
                {"processes", to_json(detail.processes)},
                {"recovery_action", detail.recovery_action ? Json(name(*detail.recovery_action)) : Json(nullptr)},
                {"xids", to_json(detail.xids)}};
-  for_each_value(reading.sample, [&](const char* key, const auto& value) { json[key] = or_null(value); });
+  for_each_value_of(reading.sample, [&](const char* key, const auto& value) { json[key] = or_null(value); });
   return json;
 }
 
@@ -147,8 +105,8 @@ Result<Reading> reading_from(const Json& json) {
   detail.processes = processes_from(json);
   detail.recovery_action = gpu_recovery_from(text_of(json, "recovery_action"));
   detail.xids = xids_from(json);
-  for_each_value(reading.sample,
-                 [&]<class T>(const char* key, std::optional<T>& value) { value = value_of<T>(json, key); });
+  for_each_value_of(reading.sample,
+                    [&]<class T>(const char* key, std::optional<T>& value) { value = value_of<T>(json, key); });
   return reading;
 }
 

@@ -93,6 +93,7 @@ void Turn::on(const GpuSeen& event) {
   if (gpu.hardware != Hardware::sound && mended) {
     gpu.hardware = Hardware::sound;
     settle(gpu, Reason::seen_clean);
+    try_another_gpu();
   }
   if (gpu.hardware == Hardware::sound) gpu.arrival = GpuMemory::Arrival::same;
 }

@@ -32,6 +32,7 @@ std::optional<Instant> quiet_until(const Memory& memory, const GpuMemory& gpu, I
 Share share_of(const Memory& memory, const GpuMemory& gpu) {
   const auto own = memory.settings.gpus.find(gpu.gpu.uuid);
   if (own != memory.settings.gpus.end() && own->second.share) return *own->second.share;
+  if (memory.settings.share) return *memory.settings.share;
   const bool shared = gpu.gpu.kind == GpuKind::nvidia || gpu.gpu.kind == GpuKind::amd;
   const bool desk = memory.settings.multi_gpu == Settings::MultiGpu::off || gpu.display == GpuMemory::Display::drives;
   return desk || !shared ? Share::always : Share::polite;

@@ -35,7 +35,7 @@ struct Ceiling {
 };
 
 struct GpuSettings {
-  std::optional<Share> share = {};  // absent: by the rule for desks
+  std::optional<Share> share = {};  // absent: that of all
   std::optional<Ceiling> ceiling = {};
   std::vector<QuietWindow> quiet_hours = {};
 
@@ -46,6 +46,7 @@ struct Settings {
   // On a desk, somebody sits before the only gpu that works, or before the one with the display, and wants pictures:
   // share is always there, and polite elsewhere.
   enum class MultiGpu { off, on } multi_gpu = MultiGpu::off;
+  std::optional<Share> share = {};                         // of all gpus; absent: by this rule
   std::int64_t idle_memory_bytes = std::int64_t{1} << 30;  // others who use less do not count
   double idle_utilization_ratio = 0.10;                    // nor do they below this, while our workers rest
   Duration quiet_time = std::chrono::seconds{60};          // without others, before we come back

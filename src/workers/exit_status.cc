@@ -83,8 +83,11 @@ Verdict judge_exit(ExitStatus status, Doing doing, const std::string& model, con
               false};
     default: break;
   }
+  // Somebody's SIGKILL, most often the kernel's for want of memory, says nothing about the gpu.
+  const bool killed = status.by == EndedBy::signal && status.number == SIGKILL;
+  const char* const cause = code == exit_code::kStickyDevice ? "device_error" : killed ? "killed" : "engine_died";
   return {
-      {"engine_died",
+      {cause,
        format("the worker for {} on {} died {} ({}): {}", model, gpu, while_doing(doing), how, likely_cause(status)),
        {}},
       false};

@@ -37,7 +37,8 @@ struct Verdict {
   bool permanent = false;  // trying again will not help
 };
 
-// Codes: bad_request, out_of_memory, model_unreadable, engine_died, invalid_output, protocol, recycled.
+// Codes: bad_request, out_of_memory, model_unreadable, engine_died, device_error, killed, invalid_output, protocol,
+// recycled.
 Verdict judge_exit(ExitStatus status, Doing doing, const std::string& model, const std::string& gpu);
 
 // "exit code 11", "signal SIGSEGV".

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <deque>
 #include <map>
+#include <set>
 #include <thread>
 #include <variant>
 
@@ -203,6 +204,7 @@ class RealSupervisor final : public Supervisor {
     const auto [place, added] = workers_.try_emplace(
         spec.id, Watched{Attendant(spec, *std::move(process), options_, inbox_, std::move(pixels_released), now)});
     const Attendant& attendant = place->second.attendant;
+    inbox_.post(control::WorkerIsSpawned{spec.id, attendant.pid()});
     watch(attendant.socket(), EPOLLIN, key(spec.id, Source::socket));
     watch(attendant.output(), EPOLLIN, key(spec.id, Source::output));
     watch(attendant.pidfd(), EPOLLIN, key(spec.id, Source::exit));
@@ -220,6 +222,17 @@ class RealSupervisor final : public Supervisor {
         false});
   }
 
+  void tell_reaped() {
+    std::set<GpuUuid> stuck;
+    for (const auto& [id, watched] : workers_) {
+      if (watched.attendant.state() == State::stuck) stuck.insert(watched.attendant.spec().gpu.uuid);
+    }
+    for (const GpuUuid& gpu : stuck_gpus_) {
+      if (!stuck.contains(gpu)) inbox_.post(control::GpuReaped{gpu});
+    }
+    stuck_gpus_ = std::move(stuck);
+  }
+
   // Keeps what epoll watches in step with what the workers need, forgets ended ones, starts those that waited for them.
   void tidy_up(Time now) {
     for (auto& [id, watched] : workers_) {
@@ -230,9 +243,13 @@ class RealSupervisor final : public Supervisor {
       epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, watched.attendant.socket(), &event);
       watched.writable_watched = wanted;
     }
-    if (std::erase_if(workers_, [](const auto& entry) { return entry.second.attendant.state() == State::gone; }) > 0) {
-      changed_ = true;
-    }
+    const auto is_gone = [this](const auto& entry) {
+      if (entry.second.attendant.state() != State::gone) return false;
+      inbox_.post(control::WorkerHasEnded{entry.first});
+      return true;
+    };
+    if (std::erase_if(workers_, is_gone) > 0) changed_ = true;
+    tell_reaped();
     start_waiting(now);
     if (std::exchange(changed_, false)) publish();
   }
@@ -288,6 +305,7 @@ class RealSupervisor final : public Supervisor {
 
   // The thread's own.
   std::map<WorkerId, Watched> workers_;
+  std::set<GpuUuid> stuck_gpus_;              // with a process that does not end
   std::vector<control::WorkerSpec> waiting_;  // for an old process on their gpu to end
   std::optional<Time> quit_by_;
   bool changed_ = false;

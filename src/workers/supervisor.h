@@ -4,7 +4,8 @@
 // commands into its queue. It decides nothing about jobs: a worker that dies, hangs, breaks the protocol or lies about
 // a picture is ended and reported once, the others go on. Restarts and their delay are the scheduler's.
 //
-// What WorkerIsGone.failure.code says, beside the failure classes of the protocol: engine_died, engine_hung;
+// What WorkerIsGone.failure.code says, beside the failure classes of the protocol: engine_died, device_error,
+// killed, engine_hung;
 // cancelled, recycled, gpu_stuck (nobody's job is to blame for these three).
 #pragma once
 

@@ -221,7 +221,7 @@ TEST(Supervisor, ReportsAKilledWorkerAtOnceAndInWords) {
   kill(fleet.pid_of(worker), SIGKILL);
   const auto gone = fleet.inbox().take<WorkerIsGone>(worker);
   ASSERT_TRUE(gone);
-  EXPECT_EQ(gone->failure.code, "engine_died");
+  EXPECT_EQ(gone->failure.code, "killed");
   EXPECT_THAT(gone->failure.message, HasSubstr("SIGKILL"));
   EXPECT_THAT(gone->failure.message, HasSubstr("while it made a picture"));
 }
@@ -435,7 +435,7 @@ TEST(Misbehaviour, EveryBreachEndsThatWorkerOnly) {
                {"exit 10", "bad_request", "exit code 10"},
                {"exit 11", "out_of_memory", "to make this picture"},
                {"exit 12", "model_unreadable", "exit code 12"},
-               {"exit 13", "engine_died", "cannot recover"},
+               {"exit 13", "device_error", "cannot recover"},
                {"exit 14", "invalid_output", "exit code 14"},
                {"exit 15", "protocol", "exit code 15"},
                {"exit 16", "engine_died", "lost its connection"},
