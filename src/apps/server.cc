@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <fstream>
 #include <mutex>
 
 #include "apps/build_info.h"
@@ -50,6 +51,14 @@ void configure_log(const Config& config, ServerUse use) {
   if (use == ServerUse::private_to_command && level == log::Level::info) level = log::Level::warn;
   const bool json = config.log_style == "json" || (config.log_style == "auto" && isatty(STDERR_FILENO) == 0);
   log::configure(level, json && use == ServerUse::shared ? log::Style::json : log::Style::text);
+}
+
+// Another one after each start of the machine; empty where the kernel does not tell.
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
 }
 
 }  // namespace
@@ -120,6 +129,9 @@ Result<> RunningServer::Parts::open_loop(const Config& config) {
   options.host_memory_bytes = hostmem::default_limit_bytes();
   options.time_scale = config.time_scale;
   options.locked = config.locked;
+  options.boot_id = boot_id();
+  options.sharing = {std::int64_t{config.idle_memory_mb} << 20, config.idle_utilization_percent / 100.0,
+                     std::int64_t{config.vram_margin_mb} << 20};
   options.on_fatal = [this](const Error&) {
     failed = true;
     kill(getpid(), SIGTERM);

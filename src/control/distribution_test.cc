@@ -22,6 +22,7 @@ class DistributionTest : public testing::LoopTest {
   void SetUp() override {
     configured.multi_gpu_enabled = true;
     configured.multi_gpu_max_gpus = 8;
+    configured.share = "always";
     auto changed = std::make_shared<Catalog>(*catalog);
     changed->models = {real("a", 10), real("b", 10), catalog->models.front()};
     catalog = changed;

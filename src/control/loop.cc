@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "control/model_facts.h"
+#include "domain/gpu_json.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::control {
@@ -51,6 +52,7 @@ Result<std::unique_ptr<Loop>> Loop::open(Clock& clock, Mailbox& mailbox, Ports p
   if (!restored) return fail(restored.error());
   auto settings = with_durable(configured, restored->settings);
   if (!settings) return fail(settings.error());
+  if (auto readable = sharing_settings(*settings, options.sharing); !readable) return fail(readable.error());
   return std::unique_ptr<Loop>(new Loop(clock, mailbox, ports, std::move(catalog), std::move(*settings),
                                         std::move(*restored), std::move(options)));
 }
@@ -74,11 +76,13 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
       pauses_(std::move(restored.pauses)),
       forecasting_(ports.forecaster),
       settings_(std::move(settings)),
-      catalog_(std::move(catalog)) {
+      catalog_(catalog) {
   for (JobRows& open : restored.open_jobs) {
     waiting_jobs_.push_back(open.job.id);
     ledger_.restore(std::move(open.job), std::move(open.images));
   }
+  restore_health(restored);
+  start_sharing();
   scheduler_.record_decisions();
   told_policy_ = policy();
   step(scheduler::PolicyChanged{told_policy_});
@@ -87,7 +91,7 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
   }
   if (pauses_.all) step(scheduler::QueuePaused{});
   for (const std::string& owner : pauses_.owners) step(scheduler::QueuePaused{owner});
-  CatalogChanged first{this->catalog()};
+  CatalogChanged first{std::move(catalog)};
   handle(first);
   commit_pending();
   publish_live();
@@ -113,6 +117,9 @@ std::optional<std::chrono::steady_clock::time_point> Loop::next_deadline() {
   const auto steady = std::chrono::steady_clock::now();
   if (store_error_) return steady + kFullDiskRetry;
   std::optional<Instant> next = wake_at_;
+  for (const auto& also : {health_wake_at_, sharing_wake_at_}) {
+    if (also && (!next || *also < *next)) next = also;
+  }
   if (const auto due = forecasting_.due(); due && (!next || *due < *next)) next = due;
   if (!next) return std::nullopt;
   return steady + std::max(*next - clock_.now(), Duration::zero());
@@ -128,6 +135,13 @@ void Loop::turn(std::vector<Message> messages) {
     wake_at_.reset();
     step(scheduler::TimerFired{});
   }
+  pass_health_time();
+  pass_sharing_time();
+  if (!gpus_known_ && gpus_listed_ && all_gpus_seen()) {
+    gpus_known_ = true;
+    feed_waiting_jobs();
+  }
+  if (std::exchange(gpus_changed_, false)) tell_gpus();
   if (!commit_pending()) return;
   publish_live();
   const JobCounts& counts = ledger_.counts();
@@ -164,6 +178,7 @@ void Loop::publish_live() {
   live->seq = feed_.last_seq();
   live->gpus = gpu_statuses();
   live->telemetry = telemetry_;
+  for (const auto& [fault, alarm] : alarms_) live->alarms.push_back(alarm);
   live->counts = ledger_.counts();
   live->pauses = pauses_;
   live->host_memory = staged_files_.view(host_memory_limit());
@@ -192,6 +207,10 @@ void Loop::publish_live() {
 std::vector<GpuStatus> Loop::gpu_statuses() const {
   std::map<GpuUuid, scheduler::Scheduler::GpuView> views;
   for (auto& view : scheduler_.gpus()) views.emplace(view.uuid, std::move(view));
+  std::map<GpuUuid, sharing::Verdict> verdicts;
+  for (auto& verdict : sharing_.gpus()) verdicts.emplace(verdict.gpu, std::move(verdict));
+  std::map<GpuUuid, sharing::MemoryPlan> plans;
+  for (auto& plan : memory_ledger_.gpus()) plans.emplace(plan.gpu, std::move(plan));
   std::vector<GpuStatus> statuses;
   for (const Gpu& gpu : gpus_) {
     GpuStatus status;
@@ -199,6 +218,11 @@ std::vector<GpuStatus> Loop::gpu_statuses() const {
     status.state = GpuState::offline;
     if (const auto sample = samples_.find(gpu.uuid); sample != samples_.end()) status.sample = sample->second;
     status.sample.uuid = gpu.uuid;
+    if (const auto known = gpu_health_.find(gpu.uuid); known != gpu_health_.end()) status.health = known->second;
+    if (const auto verdict = verdicts.find(gpu.uuid); verdict != verdicts.end()) {
+      status.sharing = shown(verdict->second);
+    }
+    if (const auto plan = plans.find(gpu.uuid); plan != plans.end()) status.memory = shown(plan->second);
     if (const auto view = views.find(gpu.uuid); view != views.end()) {
       status.state = view->second.state;
       status.resident_models = view->second.resident_models;
@@ -288,6 +312,16 @@ void Loop::order(JobId job, JobOrder order, Reply<Job> reply) {
 void Loop::pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) {
   request(PauseQueue{wish, std::move(owner), reply}, reply);
 }
+
+void Loop::order_gpu(GpuUuid gpu, OrderGpu::Wish wish, Reply<GpuStatus> reply) {
+  request(OrderGpu{std::move(gpu), wish, reply}, reply);
+}
+
+void Loop::override_gpu(GpuUuid gpu, std::chrono::minutes minutes, Reply<GpuStatus> reply) {
+  request(OverrideGpu{std::move(gpu), minutes, reply}, reply);
+}
+
+void Loop::enable_model(ModelKey model, Reply<Model> reply) { request(EnableModel{std::move(model), reply}, reply); }
 
 void Loop::change_settings(std::string changes_json, Reply<LiveSettings> reply) {
   request(ChangeSettings{std::move(changes_json), reply}, reply);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -23,12 +24,17 @@
 #include "control/deviation.h"
 #include "control/feed.h"
 #include "control/forecasting.h"
+#include "control/gpu_terms.h"
 #include "control/ledger.h"
 #include "control/mailbox.h"
 #include "control/service.h"
+#include "control/sharing_words.h"
 #include "control/staged_files.h"
 #include "control/trace_log.h"
+#include "health/health.h"
 #include "scheduler/scheduler.h"
+#include "sharing/memory_ledger.h"
+#include "sharing/sharing.h"
 
 namespace pixelfleet::control {
 
@@ -42,10 +48,12 @@ struct Ports {
 
 struct LoopOptions {
   std::filesystem::path output_directory;
-  std::optional<int> resident_limit;    // PIPE_CACHE_MAX; absent: 2 with multi-GPU off, no limit with it on
-  std::int64_t host_memory_bytes = 0;   // the limit of staged files where the setting says auto
-  double time_scale = 1.0;              // what the times of demo models are divided by
-  std::set<std::string> locked;         // settings that no request may change
+  std::optional<int> resident_limit;   // PIPE_CACHE_MAX; absent: 2 with multi-GPU off, no limit with it on
+  std::int64_t host_memory_bytes = 0;  // the limit of staged files where the setting says auto
+  double time_scale = 1.0;             // what the times of demo models are divided by
+  std::set<std::string> locked;        // settings that no request may change
+  SharingLimits sharing;
+  std::string boot_id;                  // of the machine: another one than before means it was restarted
   std::function<void(Error)> on_fatal;  // the store broke: called once, on the control thread, which then ends
 };
 
@@ -65,6 +73,9 @@ class Loop final : public Service {
   void cancel_many(CancelSelection selection, Reply<CancelReceipt> reply) override;
   void order(JobId job, JobOrder order, Reply<Job> reply) override;
   void pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) override;
+  void order_gpu(GpuUuid gpu, OrderGpu::Wish wish, Reply<GpuStatus> reply) override;
+  void override_gpu(GpuUuid gpu, std::chrono::minutes minutes, Reply<GpuStatus> reply) override;
+  void enable_model(ModelKey model, Reply<Model> reply) override;
   void change_settings(std::string changes_json, Reply<LiveSettings> reply) override;
   void add_upload(Upload upload, Reply<Upload> reply) override;
   LiveStatePtr live() const override;
@@ -81,6 +92,7 @@ class Loop final : public Service {
   struct WorkerFacts {
     GpuUuid gpu;
     ModelKey model;
+    enum class Phase { loading, ready } phase = Phase::loading;
     std::string engine;
     std::string engine_version;
     Instant started_at;
@@ -114,9 +126,14 @@ class Loop final : public Service {
   void handle(CancelJobs& message);
   void handle(OrderJob& message);
   void handle(PauseQueue& message);
+  void handle(OrderGpu& message);
+  void handle(OverrideGpu& message);
+  void handle(EnableModel& message);
   void handle(ChangeSettings& message);
   void handle(AddUpload& message);
   void handle(ShutDown& message);
+  void handle(WorkerIsSpawned& message);
+  void handle(WorkerHasEnded& message);
   void handle(WorkerIsReady& message);
   void handle(WorkerIsGone& message);
   void handle(WorkerLoading& message);
@@ -132,6 +149,7 @@ class Loop final : public Service {
   void handle(GpusSeen& message);
   void handle(GpuSamples& message);
   void handle(TelemetryChanged& message);
+  void handle(GpuReaped& message);
   void handle(CatalogChanged& message);
   void handle(ForecastMade& message);
 
@@ -150,6 +168,50 @@ class Loop final : public Service {
   Result<OpenJob*> load_ended(JobId id);
 
   void tell_outlooks();
+
+  // loop_health.cc: what health makes of the gpus, carried out when the scheduler's orders of this step are.
+  void restore_health(const Restored& restored);
+  void tell_health(health::Event event);
+  void pass_health_time();
+  void carry_out(const health::StateChanged& action);
+  void carry_out(const health::StopWork& action);
+  void carry_out(const health::GiveWork& action);
+  void carry_out(const health::RunCanary& action);
+  void carry_out(const health::BlameJob& action);
+  void carry_out(const health::DisableModel& action);
+  void carry_out(const health::RaiseAlarm& action);
+  void carry_out(const health::ClearAlarm& action);
+  void carry_out(const health::RefuseOrder& action);
+  void carry_out(const health::WakeAt& action);
+  void carry_out_observations();
+  Result<GpuUuid> find_gpu_called(const std::string& text) const;  // also one that is lost
+  GpuStatus status_of(const GpuUuid& gpu) const;
+  void set_terms(GpuTerms::Voice voice, const GpuUuid& gpu, GpuTerms::Verdict verdict);
+  void note_throttling(const GpuSample& sample);
+  CatalogPtr with_disabled_models(const CatalogPtr& catalog) const;
+  void forget_replaced_models(const Catalog& catalog);
+  const Gpu* find_gpu(const GpuUuid& uuid) const;
+
+  // loop_sharing.cc: what others do on the gpus, and whose memory is whose. Waits for orders as health does.
+  void start_sharing();
+  void tell_sharing(sharing::Event event);
+  void pass_sharing_time();
+  void tell_local_time();
+  void tell_worker_to_sharing(WorkerId worker, const GpuUuid& gpu, const scheduler::ModelFacts& model);
+  void carry_out(const sharing::Close& action);
+  void carry_out(const sharing::Open& action);
+  void carry_out(const sharing::WakeAt& action);
+  void carry_out(const sharing::PlanChanged& action);
+  void carry_out(const sharing::DiscrepancyFound& action);
+  void carry_out(const sharing::DiscrepancyEnded& action);
+  bool all_gpus_seen() const;
+
+  // loop_canary.cc: one small picture on a gpu that is to be trusted again, by a worker that no scheduler knows.
+  void begin_canary(const Gpu& gpu);
+  void run_canary(WorkerId worker);
+  void judge_canary(const ImageArrived& image);
+  void end_canary(WorkerId worker, health::Canary result, std::vector<std::string> evidence);
+  void stop_canary_of(const GpuUuid& gpu);
 
   // Steps the scheduler and queues what its actions change and do.
   void step(const scheduler::Event& event);
@@ -173,6 +235,7 @@ class Loop final : public Service {
   void tell_gpus();
   void set_progress(OpenJob& open, RunningChunk& chunk, JobProgress progress);
   double ratio_of(const OpenJob& open) const;
+  void use_catalog(CatalogPtr next);
   void check_staged(const ModelKey& key);
   std::int64_t host_memory_limit() const;
   void forget_if_over(JobId id);
@@ -204,10 +267,35 @@ class Loop final : public Service {
   std::map<std::pair<JobId, int>, int> write_failures_;
   // Jobs the scheduler has not been told of: until the gpus are known each of them would only be held(no_gpu).
   std::vector<JobId> waiting_jobs_;
-  bool gpus_known_ = false;
+  CatalogPtr scanned_catalog_;  // as it is; the published one has models marked that no gpu could load
+  bool gpus_listed_ = false;
+  bool gpus_known_ = false;  // listed, and what others do there, too
   std::vector<Gpu> gpus_;
   std::map<GpuUuid, GpuSample> samples_;
   Telemetry telemetry_;
+  health::Health health_;
+  GpuTerms terms_;
+  std::map<GpuUuid, GpuHealth> gpu_health_;  // as shown
+  std::map<health::FaultClass, Alarm> alarms_;
+  std::map<ModelKey, DisabledModel> disabled_models_;
+  sharing::Sharing sharing_;
+  sharing::MemoryLedger memory_ledger_;
+  // That wait for the step under way to be carried out.
+  std::deque<std::variant<health::Event, sharing::Event>> observations_;
+  bool stepping_ = false;  // actions of the scheduler, or of health, are being carried out
+  bool gpus_changed_ = false;
+  std::optional<Instant> health_wake_at_;
+  std::optional<Instant> sharing_wake_at_;
+  std::optional<Duration> local_time_ahead_;
+  Instant local_time_told_;
+  std::optional<std::string> refusal_;  // of the order at hand
+  struct Canary {
+    GpuUuid gpu;
+    Model model;
+    bool has_picture = false;
+  };
+  std::map<WorkerId, Canary> canaries_;
+  std::int64_t next_canary_ = 0;
   std::map<JobId, JobProgress> progress_;  // of a job in several chunks: what was heard last
   scheduler::Policy told_policy_;
   StagedFiles staged_files_;

@@ -6,16 +6,21 @@
 #include "base/json_full.h"
 #include "control/loop.h"
 #include "control/model_facts.h"
+#include "domain/gpu_json.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::control {
 
 void Loop::step(const scheduler::Event& event) {
   if (!std::holds_alternative<scheduler::ChunkProgress>(event)) forecasting_.something_happened();
+  const bool outermost = !std::exchange(stepping_, true);
   for (const scheduler::Action& action : scheduler_.step(event, now_)) {
     std::visit([this](const auto& a) { queue(a); }, action);
   }
   trace_.add(scheduler_.take_decisions());
+  if (!outermost) return;
+  stepping_ = false;
+  carry_out_observations();
 }
 
 void Loop::queue(const scheduler::StartWorker& action) {
@@ -23,9 +28,15 @@ void Loop::queue(const scheduler::StartWorker& action) {
   const Model* model = catalog->find_model(action.model);
   const auto gpu = std::find_if(gpus_.begin(), gpus_.end(), [&](const Gpu& g) { return g.uuid == action.gpu; });
   CHECK(model != nullptr && gpu != gpus_.end());
-  workers_[action.worker] = {action.gpu, action.model, model->engine,
-                             {},         now_,         scheduler_.expected_seconds(action.worker)};
+  workers_[action.worker] = {action.gpu,
+                             action.model,
+                             WorkerFacts::Phase::loading,
+                             model->engine,
+                             {},
+                             now_,
+                             scheduler_.expected_seconds(action.worker)};
   trace_.load_began(action.worker, action.gpu, action.model, now_);
+  tell_worker_to_sharing(action.worker, action.gpu, facts_of(*model, options_.time_scale));
   after_commit([this, spec = WorkerSpec{action.worker, *gpu, *model}] { ports_.workers.start(spec); });
 }
 
@@ -50,6 +61,8 @@ void Loop::queue(const scheduler::StartChunk& action) {
     request.items.push_back({index, open->images[at].seed});
   }
   forecasting_.job_started(action.job, now_);
+  tell_sharing(sharing::ChunkStarted{action.worker, action.job});
+  tell_health(health::ChunkStarted{action.gpu, action.job, open->job.settings.model});
   trace_.run_began(action.chunk, action.gpu, open->job.settings.model, action.job, action.indices.size(), now_);
   change(InsertChunk{action.chunk, action.job, action.indices, action.worker, action.gpu, now_});
   after_commit([this, request = std::move(request)] { ports_.workers.run(request); });
@@ -60,7 +73,13 @@ void Loop::queue(const scheduler::CancelChunk& action) {
 }
 
 void Loop::queue(const scheduler::AbandonChunk& action) {
-  chunks_.erase(action.chunk);
+  const auto chunk = chunks_.find(action.chunk);
+  if (chunk != chunks_.end()) {
+    tell_sharing(sharing::ChunkEnded{chunk->second.worker});
+    const auto worker = workers_.find(chunk->second.worker);
+    if (worker != workers_.end()) tell_health(health::ChunkDropped{worker->second.gpu});
+    chunks_.erase(chunk);
+  }
   trace_.run_ended(action.chunk, "lost", now_);
   change(FinishChunk{action.chunk, "lost", action.failure, now_});
 }
@@ -70,6 +89,10 @@ void Loop::queue(const scheduler::SetJobState& action) {
   CHECK(open != nullptr);
   change(ledger_.set_state(*open, action.state, action.held, action.error, action.worker_deaths, now_));
   if (action.state != JobState::running) progress_.erase(action.job);
+  if (open->job.ended()) {
+    tell_health(health::JobForgotten{action.job});
+    tell_sharing(sharing::JobForgotten{action.job});
+  }
   tell_job("job.updated", open->job);
   forget_if_over(action.job);
 }
@@ -122,7 +145,10 @@ void Loop::tell_lossy(const char* type, const Json& data) { tell(feed_.lossy(typ
 void Loop::tell_gpus() {
   Json gpus = Json::array();
   for (const GpuStatus& status : gpu_statuses()) gpus.push_back(to_json(status));
-  tell(feed_.durable("gpu.changed", now_, {{"gpus", std::move(gpus)}, {"telemetry", to_json(telemetry_)}}));
+  Json alarms = Json::array();
+  for (const auto& [fault, alarm] : alarms_) alarms.push_back(to_json(alarm));
+  tell(feed_.durable("gpu.changed", now_,
+                     {{"gpus", std::move(gpus)}, {"telemetry", to_json(telemetry_)}, {"alarms", std::move(alarms)}}));
 }
 
 }  // namespace pixelfleet::control

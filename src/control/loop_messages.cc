@@ -1,10 +1,12 @@
 // Loop: from the messages of the edges to scheduler events and row changes.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/format.h"
 #include "base/json_full.h"
 #include "base/log.h"
+#include "control/gpu_rows.h"
 #include "control/loop.h"
 #include "control/model_facts.h"
 #include "domain/job_json.h"
@@ -29,10 +31,11 @@ std::string as_text(std::vector<LoraRef> loras) {
   return text;
 }
 
-// A picture of one colour that is not black (the engine's plug-in refuses that) may be meant, but rarely is.
-bool is_one_colour(const Pixels& pixels) {
-  const auto bytes = pixels.bytes();
-  return bytes.size() >= 3 && std::equal(bytes.begin() + 3, bytes.end(), bytes.begin());
+std::vector<std::string> evidence_of(const JobError& failure) {
+  std::vector<std::string> lines;
+  if (!failure.message.empty()) lines.push_back(failure.message);
+  lines.insert(lines.end(), failure.evidence.begin(), failure.evidence.end());
+  return lines;
 }
 
 // Ends of workers that say nothing about the job they had at hand.
@@ -141,6 +144,8 @@ void Loop::handle(ChangeSettings& message) {
     unknown.field = "models.pinned";
     return message.reply(fail(invalid_fields({std::move(unknown)})));
   }
+  auto shared = sharing_settings(*merged, options_.sharing);
+  if (!shared) return message.reply(fail(shared.error()));
   PutSettings row;
   for (const auto& [key, value] : changes->items()) {
     if (options_.locked.count(key) > 0) {
@@ -157,6 +162,7 @@ void Loop::handle(ChangeSettings& message) {
   if (lists_others) warn_of_gpus_not_here();
   tell(feed_.durable("settings.changed", now_, {{"settings", to_json(*merged)}}));
   tell_policy();
+  tell_sharing(sharing::SettingsChanged{std::move(*shared)});
   after_commit([reply = std::move(message.reply), settings = std::move(*merged)] { reply(settings); });
 }
 
@@ -171,8 +177,12 @@ void Loop::handle(AddUpload& message) {
 void Loop::handle(ShutDown&) { shutting_down_ = true; }
 
 void Loop::handle(WorkerIsReady& message) {
+  if (canaries_.contains(message.worker)) return run_canary(message.worker);
   const auto worker = workers_.find(message.worker);
   if (worker == workers_.end()) return;
+  worker->second.phase = WorkerFacts::Phase::ready;
+  tell_sharing(sharing::WorkerReady{message.worker});
+  if (message.device_bytes > 0) tell_sharing(sharing::WorkerMeasured{message.worker, message.device_bytes});
   worker->second.engine = message.engine;
   worker->second.engine_version = message.engine_version;
   if (const auto expected = std::exchange(worker->second.expected_seconds, {})) {
@@ -192,7 +202,21 @@ void Loop::check_staged(const ModelKey& key) {
 }
 
 void Loop::handle(WorkerIsGone& message) {
-  if (workers_.erase(message.worker) == 0) return;
+  if (canaries_.contains(message.worker)) {
+    return end_canary(message.worker, health::Canary::failed, evidence_of(message.failure));
+  }
+  const auto worker = workers_.find(message.worker);
+  if (worker == workers_.end()) return;
+  if (const auto exit = exit_of(message)) {
+    const auto chunk = std::find_if(chunks_.begin(), chunks_.end(),
+                                    [&](const auto& entry) { return entry.second.worker == message.worker; });
+    const bool runs = chunk != chunks_.end();
+    const bool loads = worker->second.phase == WorkerFacts::Phase::loading;
+    tell_health(health::WorkerFailed{worker->second.gpu, runs ? std::optional(chunk->second.job) : std::nullopt,
+                                     worker->second.model, loads ? health::Phase::loading : health::Phase::running,
+                                     *exit, evidence_of(message.failure)});
+  }
+  workers_.erase(message.worker);
   trace_.load_ended(message.worker, "failed", now_);
   log::warn("control", "worker {} is gone: {}", message.worker.value, message.failure.message);
   if (message.permanent) {
@@ -225,6 +249,7 @@ void Loop::handle(ChunkProgressed& message) {
   const bool says_when_it_ends = message.phase == Phase::sample && message.step > 0;
   if (!says_when_it_ends || (running.stepped_at && now_ - *running.stepped_at < kStepInterval)) return;
   running.stepped_at = now_;
+  if (gpu_health_.contains(worker->second.gpu)) tell_health(health::StepMade{worker->second.gpu});
   step(scheduler::ChunkProgress{message.chunk, message.index, message.step, message.steps});
 }
 
@@ -255,6 +280,7 @@ void Loop::handle(PreviewArrived& message) {
 }
 
 void Loop::handle(ImageArrived& message) {
+  if (canaries_.contains(message.worker)) return judge_canary(message);
   const auto chunk = chunks_.find(message.chunk);
   const auto worker = workers_.find(message.worker);
   if (chunk == chunks_.end() || worker == workers_.end() || chunk->second.worker != message.worker) return;
@@ -288,11 +314,25 @@ void Loop::handle(ImageArrived& message) {
 }
 
 void Loop::handle(ChunkIsOver& message) {
+  if (canaries_.contains(message.worker)) {
+    const bool good = message.outcome == "done" && canaries_.at(message.worker).has_picture;
+    return end_canary(message.worker, good ? health::Canary::passed : health::Canary::failed,
+                      evidence_of(message.failure));
+  }
   const auto chunk = chunks_.find(message.chunk);
   if (chunk == chunks_.end()) return;
   if (chunk->second.expected_seconds && message.outcome == "done") {
     run_error_.add(seconds_between(chunk->second.started_at, now_), *chunk->second.expected_seconds);
   }
+  if (const auto worker = workers_.find(message.worker); worker != workers_.end()) {
+    const auto& [gpu, model] = std::tie(worker->second.gpu, worker->second.model);
+    if (message.outcome == "done") {
+      tell_health(health::ChunkDone{gpu, chunk->second.job, model});
+    } else {
+      tell_health(health::ChunkDropped{gpu});  // the worker lives and has answered: no fault of the gpu
+    }
+  }
+  tell_sharing(sharing::ChunkEnded{message.worker});
   chunks_.erase(chunk);
   auto outcome = scheduler::ChunkOutcome::done;
   if (message.outcome == "cancelled") outcome = scheduler::ChunkOutcome::cancelled;
@@ -358,37 +398,6 @@ void Loop::handle(PreviewEncoded& message) {
                                {"base64", message.base64_jpeg}});
 }
 
-void Loop::handle(GpusSeen& message) {
-  const std::vector<Gpu> before = gpus_;
-  // One by one: what the scheduler orders after each loss may still name a gpu whose loss comes next.
-  for (const Gpu& gpu : before) {
-    const auto same = [&](const Gpu& other) { return other.uuid == gpu.uuid; };
-    if (std::any_of(message.gpus.begin(), message.gpus.end(), same)) continue;
-    step(scheduler::GpuLost{gpu.uuid});
-    std::erase_if(gpus_, same);
-  }
-  gpus_ = std::move(message.gpus);
-  tell_policy();
-  trace_.set_gpus(gpus_);
-  for (const Gpu& gpu : gpus_) {
-    if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
-  }
-  if (!std::exchange(gpus_known_, true)) feed_waiting_jobs();
-  if (before == gpus_) return;
-  warn_of_gpus_not_here();
-  tell_gpus();
-}
-
-void Loop::handle(GpuSamples& message) {
-  for (GpuSample& sample : message.samples) samples_[sample.uuid] = sample;
-}
-
-void Loop::handle(TelemetryChanged& message) {
-  if (telemetry_ == message.telemetry) return;
-  telemetry_ = std::move(message.telemetry);
-  if (!telemetry_.available) samples_.clear();
-}
-
 void Loop::handle(ForecastMade& message) {
   forecasting_.take(std::move(message.outlooks));
   if (feed_.has_subscribers()) tell_outlooks();
@@ -409,23 +418,29 @@ void Loop::tell_outlooks() {
 }
 
 void Loop::handle(CatalogChanged& message) {
+  forget_replaced_models(*message.catalog);
+  scanned_catalog_ = message.catalog;
+  use_catalog(with_disabled_models(message.catalog));
+}
+
+void Loop::use_catalog(CatalogPtr next) {
   const CatalogPtr before = catalog();
   const auto usable = [](const Model* model) { return model != nullptr && model->state == ModelState::installed; };
   // With the old catalogue in place: what the scheduler orders after one model is forgotten may still name the next.
   for (const Model& model : before->models) {
-    if (!usable(message.catalog->find_model(model.key))) step(scheduler::ModelForgotten{model.key});
+    if (!usable(next->find_model(model.key))) step(scheduler::ModelForgotten{model.key});
   }
   {
     MutexLock lock(published_mutex_);
-    catalog_ = message.catalog;
+    catalog_ = next;
   }
-  for (const Model& model : message.catalog->models) {
+  for (const Model& model : next->models) {
     if (usable(&model)) step(scheduler::ModelKnown{facts_of(model, options_.time_scale)});
   }
-  if (before == message.catalog) return;
+  if (before == next) return;
   Json models = Json::array();
-  for (const Model& model : message.catalog->models) models.push_back(to_json(model));
-  const Model* first = message.catalog->default_model();
+  for (const Model& model : next->models) models.push_back(to_json(model));
+  const Model* first = next->default_model();
   tell(feed_.durable("models.changed", now_,
                      {{"models", std::move(models)}, {"default_model", first ? Json(first->key) : Json(nullptr)}}));
 }

@@ -4,6 +4,7 @@
 // control thread only and do not block, except StorePort::commit; answers come back as Messages in the Mailbox.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -268,6 +269,8 @@ class Pixels {
   virtual int height() const = 0;
 };
 using PixelsPtr = std::shared_ptr<const Pixels>;
+// Black ones are refused by the engine's plug-in; another single colour may be meant, but rarely is.
+bool is_one_colour(const Pixels& pixels);
 
 struct WorkerIsReady {
   WorkerId worker;
@@ -282,6 +285,15 @@ struct WorkerIsGone {
   WorkerId worker;
   JobError failure;
   bool permanent = false;
+};
+// Its process has begun.
+struct WorkerIsSpawned {
+  WorkerId worker;
+  std::int64_t pid = 0;
+};
+// Its process has ended, and with it what it held; told of every worker that was spawned, stopped ones too.
+struct WorkerHasEnded {
+  WorkerId worker;
 };
 struct WorkerLoading {
   WorkerId worker;
@@ -403,6 +415,10 @@ struct GpuSamples {
 struct TelemetryChanged {
   Telemetry telemetry;
 };
+// The last process there that could not be ended has ended.
+struct GpuReaped {
+  GpuUuid gpu;
+};
 
 struct CatalogChanged {
   CatalogPtr catalog;
@@ -471,6 +487,23 @@ struct PauseQueue {
   std::optional<std::string> owner;
   Reply<Pauses> reply;
 };
+// What the operator wants of a gpu. drain: no new work, what runs finishes; retire: out at once; both until resumed.
+struct OrderGpu {
+  GpuUuid gpu;
+  enum class Wish { drain, resume, retire } wish = Wish::drain;
+  Reply<GpuStatus> reply;
+};
+// Use a gpu although others compute there, or quiet hours have begun; 0: no longer.
+struct OverrideGpu {
+  GpuUuid gpu;
+  std::chrono::minutes minutes{60};
+  Reply<GpuStatus> reply;
+};
+// A model that was disabled after its loads had failed may be tried again.
+struct EnableModel {
+  ModelKey model;
+  Reply<Model> reply;
+};
 struct ChangeSettings {
   std::string changes;
   Reply<LiveSettings> reply;
@@ -481,10 +514,11 @@ struct AddUpload {
 };
 struct ShutDown {};
 
-using Message = std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, ChangeSettings, AddUpload,
-                             ShutDown, WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived,
-                             ImageArrived, ChunkIsOver, ModelIsStaged, ModelIsUnstaged, PictureWritten, PictureFailed,
-                             PreviewEncoded, GpusSeen, GpuSamples, TelemetryChanged, CatalogChanged, ForecastMade>;
+using Message = std::variant<SubmitJobs, CancelJob, CancelJobs, OrderJob, PauseQueue, OrderGpu, OverrideGpu,
+                             EnableModel, ChangeSettings, AddUpload, ShutDown, WorkerIsSpawned, WorkerHasEnded,
+                             WorkerIsReady, WorkerIsGone, WorkerLoading, ChunkProgressed, PreviewArrived, ImageArrived,
+                             ChunkIsOver, ModelIsStaged, ModelIsUnstaged, PictureWritten, PictureFailed, PreviewEncoded,
+                             GpusSeen, GpuSamples, TelemetryChanged, GpuReaped, CatalogChanged, ForecastMade>;
 
 // Where the edges put their messages. Thread-safe.
 class Inbox {

@@ -32,6 +32,10 @@ class Service {
   // conflict when the job's state does not allow it; the message says what would.
   virtual void order(JobId job, JobOrder order, Reply<Job> reply) = 0;
   virtual void pause_queue(PauseQueue::Wish wish, std::optional<std::string> owner, Reply<Pauses> reply) = 0;
+  // `gpu`: its number, UUID or the beginning of that. conflict when its condition does not allow it.
+  virtual void order_gpu(GpuUuid gpu, OrderGpu::Wish wish, Reply<GpuStatus> reply) = 0;
+  virtual void override_gpu(GpuUuid gpu, std::chrono::minutes minutes, Reply<GpuStatus> reply) = 0;
+  virtual void enable_model(ModelKey model, Reply<Model> reply) = 0;
   virtual void change_settings(std::string changes_json, Reply<LiveSettings> reply) = 0;
   virtual void add_upload(Upload upload, Reply<Upload> reply) = 0;  // the id is given by the loop
 

@@ -164,6 +164,7 @@ class LoopTest : public ::testing::Test {
     options.output_directory = "/nowhere";
     options.host_memory_bytes = host_memory_bytes;
     options.locked = locked;
+    options.sharing.margin_bytes = margin_bytes;
     auto opened = Loop::open(clock, mailbox, {store, workers, media, host_memory}, catalog, configured, options);
     ASSERT_TRUE(opened) << opened.error().message;
     loop = std::move(*opened);
@@ -247,6 +248,7 @@ class LoopTest : public ::testing::Test {
   FakeHostMemory host_memory{diary};
   std::int64_t host_memory_bytes = 0;
   std::set<std::string> locked;
+  std::int64_t margin_bytes = 0;
   CatalogPtr catalog = demo_catalog();
   LiveSettings configured;
   std::vector<EventPtr> events;

@@ -127,7 +127,7 @@ void Scheduler::State::select_gpus() {
     const bool any =
         std::none_of(gpus.begin(), gpus.end(), [this](const auto& entry) { return is_listed(entry.second.gpu); });
     for (const auto& [uuid, slot] : gpus) {
-      if ((any || is_listed(slot.gpu)) && terms_of(uuid).open()) by_index.emplace_back(slot.gpu.index, uuid);
+      if ((any || is_listed(slot.gpu)) && terms_of(uuid).is_open()) by_index.emplace_back(slot.gpu.index, uuid);
     }
     std::sort(by_index.begin(), by_index.end());
     for (const auto& [index, uuid] : by_index) {
@@ -136,12 +136,12 @@ void Scheduler::State::select_gpus() {
     return;
   }
   if (gpus.contains(policy.single_gpu)) {
-    if (terms_of(policy.single_gpu).open()) selected.push_back(policy.single_gpu);
+    if (terms_of(policy.single_gpu).is_open()) selected.push_back(policy.single_gpu);
     return;
   }
-  const bool unusable = !single_gpu || !terms_of(*single_gpu).open();
+  const bool unusable = !single_gpu || !terms_of(*single_gpu).is_open();
   if (unusable && !jobs.empty()) choose_single_gpu();
-  if (single_gpu && terms_of(*single_gpu).open()) selected.push_back(*single_gpu);
+  if (single_gpu && terms_of(*single_gpu).is_open()) selected.push_back(*single_gpu);
 }
 
 // At first need, then kept until it is lost or closed.
@@ -151,7 +151,7 @@ void Scheduler::State::choose_single_gpu() {
     return std::tuple(slot.gpu.kind == GpuKind::cpu, reserved_bytes(slot) - usable_bytes(slot.gpu), slot.gpu.index);
   };
   for (const auto& [uuid, slot] : gpus) {
-    if (terms_of(uuid).open() && (best == nullptr || key(slot) < key(*best))) best = &slot;
+    if (terms_of(uuid).is_open() && (best == nullptr || key(slot) < key(*best))) best = &slot;
   }
   if (best != nullptr) single_gpu = best->gpu.uuid;
 }
@@ -185,8 +185,8 @@ Scheduler::GpuView Scheduler::State::view(const Slot& slot) const {
     view.job = worker.claimed_by ? worker.claimed_by : worker.started_for;
     if (view.job && !jobs.contains(*view.job)) view.job.reset();
   } else {
-    const bool idle = used || (is_undecided() && terms_of(slot.gpu.uuid).open());
-    view.state = idle ? GpuState::idle : terms_of(slot.gpu.uuid).open() ? GpuState::unused : GpuState::closed;
+    const bool idle = used || (is_undecided() && terms_of(slot.gpu.uuid).is_open());
+    view.state = idle ? GpuState::idle : terms_of(slot.gpu.uuid).is_open() ? GpuState::unused : GpuState::closed;
   }
   return view;
 }

@@ -145,7 +145,7 @@ struct Terms {
   enum class Access { full, probation, resting, closed } access = Access::full;  // resting: closed, but models stay
   std::optional<std::int64_t> plan_bytes;
 
-  bool open() const { return access == Access::full || access == Access::probation; }
+  bool is_open() const { return access == Access::full || access == Access::probation; }
 };
 
 // The amp policy's dense view of State and what it takes to keep it up to date.

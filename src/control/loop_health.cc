@@ -1,0 +1,304 @@
+// Loop: the gpus: what is heard of them, what health makes of it, and what becomes of that.
+//
+// Health is told by events that queue up while the scheduler's orders are carried out, so that no order meets a gpu
+// that an earlier one of the same step has closed.
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "base/json_full.h"
+#include "base/log.h"
+#include "control/gpu_rows.h"
+#include "control/loop.h"
+#include "domain/job_json.h"
+
+namespace pixelfleet::control {
+namespace {
+
+// Of the driver's reasons to slow a gpu down those that are not of its own choice.
+bool is_forced(std::string_view throttle_reason) {
+  return throttle_reason.starts_with("hw_") || throttle_reason.find("thermal") != std::string_view::npos;
+}
+
+std::string files_of(const Model& model) {
+  std::string text;
+  for (const ModelPart& part : model.parts) text += format("{} {} {}\n", part.file, part.bytes, part.hash);
+  return text;
+}
+
+}  // namespace
+
+// --- what is heard --------------------------------------------------------------------------------------------
+
+void Loop::restore_health(const Restored& restored) {
+  std::vector<health::GpuRecord> records;
+  bool rebooted = false;
+  for (const GpuStateRow& row : restored.gpu_states) {
+    const auto record = record_of(row);
+    if (!record) continue;
+    records.push_back(*record);
+    gpu_health_[row.gpu] = shown(row);
+    rebooted |= row.boot_id != options_.boot_id;
+    set_terms(GpuTerms::Voice::health, row.gpu, verdict_of(record->state));
+  }
+  health_ = health::Health(records);
+  for (const DisabledModel& model : restored.disabled_models) disabled_models_[model.model] = model;
+  if (rebooted) tell_health(health::MachineBooted{});
+}
+
+void Loop::handle(GpusSeen& message) {
+  const std::vector<Gpu> before = gpus_;
+  const auto listed = [](const std::vector<Gpu>& gpus, const GpuUuid& uuid) {
+    return std::any_of(gpus.begin(), gpus.end(), [&](const Gpu& gpu) { return gpu.uuid == uuid; });
+  };
+  // One by one: what the scheduler orders after each loss may still name a gpu whose loss comes next.
+  for (const Gpu& gpu : before) {
+    if (listed(message.gpus, gpu.uuid)) continue;
+    step(scheduler::GpuLost{gpu.uuid});
+    tell_health(health::GpuLost{gpu.uuid});
+    tell_sharing(sharing::GpuGone{gpu.uuid});
+    std::erase_if(gpus_, [&](const Gpu& other) { return other.uuid == gpu.uuid; });
+  }
+  gpus_ = std::move(message.gpus);
+  tell_policy();
+  trace_.set_gpus(gpus_);
+  // These first: what is not trusted, or belongs to others, must be closed when it arrives.
+  for (const Gpu& gpu : gpus_) {
+    if (!listed(before, gpu.uuid)) {
+      tell_health(health::GpuSeen{gpu.uuid});
+      set_terms(GpuTerms::Voice::sharing, gpu.uuid, GpuTerms::Verdict::finish);  // until it is opened
+    }
+    if (std::find(before.begin(), before.end(), gpu) == before.end()) tell_sharing(sharing::GpuArrived{gpu});
+  }
+  for (const Gpu& gpu : gpus_) {
+    if (std::find(before.begin(), before.end(), gpu) == before.end()) step(scheduler::GpuArrived{gpu});
+  }
+  gpus_listed_ = true;
+  if (before == gpus_) return;
+  warn_of_gpus_not_here();
+  gpus_changed_ = true;
+}
+
+void Loop::handle(GpuSamples& message) {
+  for (GpuSample& sample : message.samples) {
+    // The errors first: they say more than that the gpu is gone, which may be in the same sample.
+    for (const GpuXid& xid : sample.detail.xids) tell_health(health::XidReported{sample.uuid, xid.code});
+    tell_health(seen_of(sample));
+    note_throttling(sample);
+    tell_sharing(sharing::GpuSampled{sample});
+    samples_[sample.uuid] = std::move(sample);
+  }
+  tell_local_time();
+}
+
+void Loop::note_throttling(const GpuSample& sample) {
+  const auto forced = [](const GpuSample& of) {
+    std::string text;
+    for (const std::string& reason : of.detail.throttle_reasons.value_or(std::vector<std::string>())) {
+      if (is_forced(reason)) text += (text.empty() ? "" : ", ") + reason;
+    }
+    return text;
+  };
+  const auto before = samples_.find(sample.uuid);
+  const std::string now = forced(sample);
+  if (now.empty() || (before != samples_.end() && forced(before->second) == now)) return;
+  tell_health(health::Throttled{sample.uuid, now});
+}
+
+void Loop::handle(TelemetryChanged& message) {
+  if (telemetry_ == message.telemetry) return;
+  telemetry_ = std::move(message.telemetry);
+  if (!telemetry_.available) samples_.clear();
+}
+
+void Loop::handle(GpuReaped& message) { tell_health(health::WorkersReaped{message.gpu}); }
+
+// --- what the operator wants ----------------------------------------------------------------------------------
+
+const Gpu* Loop::find_gpu(const GpuUuid& uuid) const {
+  const auto found = std::find_if(gpus_.begin(), gpus_.end(), [&](const Gpu& gpu) { return gpu.uuid == uuid; });
+  return found == gpus_.end() ? nullptr : &*found;
+}
+
+Result<GpuUuid> Loop::find_gpu_called(const std::string& text) const {
+  std::set<GpuUuid> meant;
+  for (const Gpu& gpu : gpus_) {
+    if (is_called(gpu, text)) meant.insert(gpu.uuid);
+  }
+  if (gpu_health_.contains(text)) meant.insert(text);
+  if (meant.size() == 1) return *meant.begin();
+  std::vector<std::string> known;
+  for (const Gpu& gpu : gpus_) known.push_back(format("{} ({})", gpu.uuid, gpu.index));
+  const auto here = known.empty() ? std::string("none") : format("{}", join(known, ", "));
+  if (meant.empty()) return fail(ErrorCode::not_found, format("no gpu is called {}; here are {}", text, here));
+  return fail(ErrorCode::conflict, format("more than one gpu is called {}; here are {}", text, here));
+}
+
+GpuStatus Loop::status_of(const GpuUuid& gpu) const {
+  for (const GpuStatus& status : gpu_statuses()) {
+    if (status.gpu.uuid == gpu) return status;
+  }
+  GpuStatus lost;
+  lost.gpu.uuid = gpu;
+  lost.state = GpuState::offline;
+  if (const auto known = gpu_health_.find(gpu); known != gpu_health_.end()) lost.health = known->second;
+  return lost;
+}
+
+void Loop::handle(OrderGpu& message) {
+  const auto gpu = find_gpu_called(message.gpu);
+  if (!gpu) return message.reply(fail(gpu.error()));
+  refusal_.reset();
+  switch (message.wish) {
+    case OrderGpu::Wish::drain: tell_health(health::OperatorDrained{*gpu}); break;
+    case OrderGpu::Wish::retire: tell_health(health::OperatorRetired{*gpu}); break;
+    case OrderGpu::Wish::resume: tell_health(health::OperatorResumed{*gpu}); break;
+  }
+  if (refusal_) return message.reply(fail(ErrorCode::conflict, *refusal_));
+  after_commit([reply = std::move(message.reply), answer = status_of(*gpu)] { reply(answer); });
+}
+
+void Loop::handle(EnableModel& message) {
+  const Model* model = scanned_catalog_->find_model(message.model);
+  if (model == nullptr) return message.reply(fail(invalid_fields({catalog()->unknown_model(message.model)})));
+  if (disabled_models_.erase(model->key) == 0) {
+    return message.reply(fail(ErrorCode::conflict, format("model {} is not disabled", model->key)));
+  }
+  change(DropDisabledModel{model->key});
+  tell_health(health::ModelReplaced{model->key});
+  use_catalog(with_disabled_models(scanned_catalog_));
+  after_commit([reply = std::move(message.reply), answer = *model] { reply(answer); });
+}
+
+// --- what health makes of it ----------------------------------------------------------------------------------
+
+void Loop::tell_health(health::Event event) {
+  observations_.emplace_back(std::move(event));
+  if (!stepping_) carry_out_observations();
+}
+
+void Loop::pass_health_time() {
+  if (!health_wake_at_ || now_ < *health_wake_at_) return;
+  health_wake_at_.reset();
+  tell_health(health::TimerFired{});
+}
+
+void Loop::carry_out_observations() {
+  const auto carry_out_all = [this](const auto& actions) {
+    for (const auto& action : actions) std::visit([this](const auto& a) { carry_out(a); }, action);
+  };
+  stepping_ = true;
+  while (!observations_.empty()) {
+    const auto observation = std::move(observations_.front());
+    observations_.pop_front();
+    if (const auto* event = std::get_if<health::Event>(&observation)) {
+      carry_out_all(health_.step(*event, now_));
+    } else if (const auto* shared = std::get_if<sharing::Event>(&observation)) {
+      carry_out_all(memory_ledger_.step(*shared, now_));
+      carry_out_all(sharing_.step(*shared, now_));
+    }
+  }
+  stepping_ = false;
+}
+
+void Loop::set_terms(GpuTerms::Voice voice, const GpuUuid& gpu, GpuTerms::Verdict verdict) {
+  if (const auto event = terms_.hear(voice, gpu, verdict)) step(*event);
+}
+
+void Loop::carry_out(const health::StateChanged& action) {
+  const GpuStateRow row = row_of(action, now_, options_.boot_id);
+  const std::string text = format("gpu {}: {} -> {} ({}){}{}", row.gpu, row.from, row.state, row.reason,
+                                  row.evidence.empty() ? "" : ": ", join(row.evidence, "; "));
+  if (takes_work(action.record.state)) {
+    log::info("health", "{}", text);
+  } else {
+    log::warn("health", "{}", text);
+  }
+  stop_canary_of(row.gpu);
+  gpu_health_[row.gpu] = shown(row);
+  gpus_changed_ = true;
+  change(AppendGpuState{row});
+}
+
+void Loop::carry_out(const health::StopWork& action) {
+  const bool finish = action.running == health::Running::finish;
+  set_terms(GpuTerms::Voice::health, action.gpu, finish ? GpuTerms::Verdict::finish : GpuTerms::Verdict::abandon);
+}
+
+void Loop::carry_out(const health::GiveWork& action) {
+  const bool full = action.trust == health::Trust::full;
+  set_terms(GpuTerms::Voice::health, action.gpu, full ? GpuTerms::Verdict::full : GpuTerms::Verdict::probation);
+}
+
+void Loop::carry_out(const health::RunCanary& action) {
+  const Gpu* gpu = find_gpu(action.gpu);
+  if (gpu == nullptr || !terms_.open_but_for(GpuTerms::Voice::health, action.gpu)) {
+    return tell_health(health::CanaryEnded{action.gpu, health::Canary::not_run, {}});
+  }
+  begin_canary(*gpu);
+}
+
+// How often a job is tried is the scheduler's rule: a wrong verdict must not cost anybody a picture.
+void Loop::carry_out(const health::BlameJob& action) {
+  log::warn("health", "job {} is to blame, not its gpus: {}", action.job.value, action.why);
+}
+
+void Loop::carry_out(const health::DisableModel& action) {
+  const Model* model = scanned_catalog_->find_model(action.model);
+  if (model == nullptr) return;
+  log::warn("health", "model {} is disabled: {}", action.model, action.why);
+  DisabledModel row{action.model, action.why, action.evidence, files_of(*model), now_};
+  change(PutDisabledModel{row});
+  disabled_models_[action.model] = std::move(row);
+  use_catalog(with_disabled_models(scanned_catalog_));
+}
+
+void Loop::carry_out(const health::RaiseAlarm& action) {
+  const auto [at, is_new] = alarms_.try_emplace(action.fault);
+  Alarm& alarm = at->second;
+  if (is_new) alarm.since = now_;
+  alarm.fault = name(action.fault);
+  alarm.suspect = name(action.suspect);
+  alarm.gpus = action.gpus;
+  log::error("health", "{} gpus left for the same kind of fault ({}): look at the {}", alarm.gpus.size(), alarm.fault,
+             alarm.suspect);
+  gpus_changed_ = true;
+}
+
+void Loop::carry_out(const health::ClearAlarm& action) {
+  if (alarms_.erase(action.fault) > 0) gpus_changed_ = true;
+}
+
+void Loop::carry_out(const health::RefuseOrder& action) { refusal_ = action.why; }
+
+void Loop::carry_out(const health::WakeAt& action) { health_wake_at_ = action.at; }
+
+// --- models that no gpu could load ----------------------------------------------------------------------------
+
+CatalogPtr Loop::with_disabled_models(const CatalogPtr& catalog) const {
+  if (disabled_models_.empty()) return catalog;
+  auto marked = std::make_shared<Catalog>(*catalog);
+  for (Model& model : marked->models) {
+    const auto disabled = disabled_models_.find(model.key);
+    if (disabled == disabled_models_.end() || model.state != ModelState::installed) continue;
+    model.state = ModelState::unloadable;
+    model.reason = format("it is disabled: {}. Replace its files, or enable it to try again", disabled->second.why);
+  }
+  return marked;
+}
+
+void Loop::forget_replaced_models(const Catalog& catalog) {
+  for (auto it = disabled_models_.begin(); it != disabled_models_.end();) {
+    const Model* model = catalog.find_model(it->first);
+    if (model == nullptr || model->state != ModelState::installed || files_of(*model) == it->second.files) {
+      ++it;
+      continue;
+    }
+    log::info("health", "model {} has other files now and is enabled again", it->first);
+    change(DropDisabledModel{it->first});
+    tell_health(health::ModelReplaced{it->first});
+    it = disabled_models_.erase(it);
+  }
+}
+
+}  // namespace pixelfleet::control
