@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "base/unique_fd.h"
 #include "cli/ask_internal.h"
 #include "cli/gpu_screen.h"
+#include "domain/gpu_json.h"
 #include "domain/job_json.h"
 
 namespace pixelfleet::cli {
@@ -149,6 +151,24 @@ int gpus_watch(const Config& config, const Hooks& hooks) {
     gpus = look_at_gpus(config, hooks);
   } while (std::ferror(stdout) == 0);
   return kExitOk;
+}
+
+int gpus_order(const Config& config, const std::string& gpu, const std::string& wish, Output output,
+               const Hooks& hooks) {
+  const bool is_name = !gpu.empty() && std::all_of(gpu.begin(), gpu.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  });
+  if (!is_name) {
+    return report(invalid_fields({{"gpu", gpu, "not a gpu's name", "a UUID or number as `pixelfleet gpus` has them"}}));
+  }
+  return ask(
+      config, hooks, output,
+      [&](const Client& client) { return client.post(format("/api/v1/gpus/{}/{}", gpu, wish), Json::object()); },
+      [](const Json& status) {
+        const Json& health = status["health"];
+        std::printf("%s  %s  %s (%s)\n", text(status, "uuid").c_str(), text(status, "state").c_str(),
+                    text(health, "state").c_str(), text(health, "reason").c_str());
+      });
 }
 
 std::vector<std::string> idle_gpus(const Json& gpus, const IdleLimits& limits) {

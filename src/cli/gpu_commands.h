@@ -16,6 +16,10 @@ int gpus_list(const Config& config, Output output, const Hooks& hooks);
 // Once a second until q, Ctrl-C or a signal; on a terminal in place, else one table below the other.
 int gpus_watch(const Config& config, const Hooks& hooks);
 
+// drain, resume or retire: what the operator wants of a gpu of the running server.
+int gpus_order(const Config& config, const std::string& gpu, const std::string& wish, Output output,
+               const Hooks& hooks);
+
 // What counts as idle: less memory in use, and less work, than this.
 struct IdleLimits {
   double memory_bytes = 0.0;

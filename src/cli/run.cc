@@ -235,6 +235,19 @@ struct CommandLine {
         return watch ? gpus_watch(c.config, hooks) : gpus_list(c.config, given.output(), hooks);
       };
     });
+    const auto add_order = [&](const char* name, const char* help) {
+      CLI::App* order = command(name, help, gpus);
+      order->add_option("gpu", setting, "UUID or number of the gpu")->required();
+      order->add_flag("--json", given.json, "print JSON");
+      order->callback([this, name] {
+        action = [this, name](const LoadedConfig& c) {
+          return gpus_order(c.config, setting, name, given.output(), hooks);
+        };
+      });
+    };
+    add_order("drain", "give a gpu no new work until it is resumed; what runs finishes");
+    add_order("resume", "end a drain or a retirement; try a gpu in quarantine now");
+    add_order("retire", "take a gpu out of service at once; what runs there is made elsewhere");
     CLI::App* pick = command("pick", "print the UUIDs of idle gpus, for CUDA_VISIBLE_DEVICES", gpus);
     pick->add_flag("--idle")->description("idle ones (there is no other choice)");
     pick->add_option("--count", pick_count, "how many, 1-16")->check(CLI::Range(1, 16));

@@ -128,6 +128,30 @@ Result<Json> as_seconds(const std::string& text) {
   return Json(seconds);
 }
 
+// A whole number where there is one, else the text.
+Result<Json> as_number_or_text(const std::string& text) {
+  int number = 0;
+  return set_int(number, text, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()) ? Json(number)
+                                                                                                 : Json(text);
+}
+
+void add_sharing_keys(std::vector<ConfigKey>& keys) {
+  keys.push_back(live_key("sharing.share", "PIXELFLEET_SHARE", "share",
+                          "with the compute processes of others: auto, polite, idle_only or always", as_text));
+  keys.push_back(live_key("sharing.quiet_seconds", "PIXELFLEET_QUIET_SECONDS", "quiet-seconds",
+                          "how long a gpu must be without others before we come back", as_seconds));
+  keys.push_back(live_key("sharing.temperature_ceiling", "PIXELFLEET_TEMPERATURE_CEILING", "temperature-ceiling",
+                          "degrees Celsius above which nothing starts on a gpu; auto: a little below where it slows "
+                          "down; off",
+                          as_number_or_text));
+  keys.push_back({"vram_margin_mb",
+                  {"PIXELFLEET_VRAM_MARGIN_MB"},
+                  "vram-margin-mb",
+                  "memory of each gpu that nobody plans with",
+                  [](Config& c, const std::string& text) { return set_int(c.vram_margin_mb, text, 0, 1'000'000); },
+                  [](const Config& c) { return format("{}", c.vram_margin_mb); }});
+}
+
 void add_distribution_keys(std::vector<ConfigKey>& keys) {
   keys.push_back(live_key("scheduler.policy", "PIXELFLEET_SCHEDULER_POLICY", "policy",
                           "how jobs are distributed while multi-GPU is on: amp, v18 or fifo", as_text));
@@ -316,6 +340,7 @@ std::vector<ConfigKey> make_keys() {
                     return {};
                   },
                   [](const Config& c) { return c.live.multi_gpu_single; }});
+  add_sharing_keys(keys);
   add_distribution_keys(keys);
   keys.push_back({"demo_faults",
                   {"PIXELFLEET_DEMO_FAULTS"},

@@ -36,6 +36,7 @@ struct Config {
   std::string log_level = "info";
   std::string log_style = "auto";  // text on a terminal, json otherwise
   std::optional<int> resident_limit;
+  int vram_margin_mb = 512;   // of each gpu, that nobody plans with
   int idle_memory_mb = 1024;  // a gpu with less in use, and less busy, is idle
   int idle_utilization_percent = 10;
   LiveSettings live;

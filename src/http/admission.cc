@@ -64,6 +64,7 @@ Admission admit(Request& request, const BodyHead& body, const Policy& policy) {
     return {nullptr, problem(invalid_fields(std::move(match.bad_param)), request.request_id)};
   }
   request.id = match.id;
+  request.named = match.named;
   if (auto refusal = check_body(request, *match.route, body)) return {nullptr, std::move(refusal)};
   return {match.route, std::nullopt};
 }

@@ -32,8 +32,14 @@ void get_image_thumbnail(const Request& request, const Context& context, Respond
 void list_models(const Request& request, const Context& context, Responder respond);
 void list_profiles(const Request& request, const Context& context, Responder respond);
 void list_samplers(const Request& request, const Context& context, Responder respond);
+void enable_model(const Request& request, const Context& context, Responder respond);
 
 void list_gpus(const Request& request, const Context& context, Responder respond);
+void get_gpu_history(const Request& request, const Context& context, Responder respond);
+void drain_gpu(const Request& request, const Context& context, Responder respond);
+void resume_gpu(const Request& request, const Context& context, Responder respond);
+void override_gpu(const Request& request, const Context& context, Responder respond);
+void retire_gpu(const Request& request, const Context& context, Responder respond);
 
 void get_settings(const Request& request, const Context& context, Responder respond);
 void change_settings(const Request& request, const Context& context, Responder respond);

@@ -59,6 +59,7 @@ struct Request {
   std::string body;
   std::shared_ptr<TemporaryFile> file;  // the body of an upload
   std::int64_t id = 0;                  // the {id} of the route
+  std::string named;                    // the {name} of the route
   std::string request_id;
 
   // The first header of that name (lower case); empty when absent.

@@ -10,6 +10,7 @@ namespace pixelfleet::http {
 namespace {
 
 constexpr std::string_view kId = "{id}";
+constexpr std::string_view kName = "{name}";
 
 std::string_view take_segment(std::string_view& path) {
   const std::string_view segment = path.substr(0, path.find('/'));
@@ -19,7 +20,8 @@ std::string_view take_segment(std::string_view& path) {
 
 struct PathMatch {
   bool matches = false;
-  std::string_view id;  // the text in {id}'s place
+  std::string_view id;    // the text in {id}'s place
+  std::string_view name;  // likewise
 };
 
 PathMatch match_path(std::string_view pattern, std::string_view path) {
@@ -31,6 +33,7 @@ PathMatch match_path(std::string_view pattern, std::string_view path) {
     const bool is_parameter = wanted.starts_with('{');
     if (is_parameter ? given.empty() : wanted != given) return match;
     if (wanted == kId) match.id = given;
+    if (wanted == kName) match.name = given;
   }
   match.matches = true;
   return match;
@@ -57,6 +60,7 @@ RouteMatch find_route(std::span<const Route> routes, Method method, std::string_
     }
     found.route = &route;
     found.allowed.clear();
+    found.named = match.name;
     if (!match.id.empty()) {
       found.id = parse_id(match.id);
       if (found.id <= 0) {

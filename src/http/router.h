@@ -38,6 +38,7 @@ struct Route {
 
 struct RouteMatch {
   const Route* route = nullptr;       // null: nothing there, or `allowed` says what is
+  std::string named;                  // the value of {name}
   std::int64_t id = 0;                // the value of {id}
   std::vector<std::string> allowed;   // methods of this path, when none of them was asked for
   std::vector<FieldError> bad_param;  // {id} was no positive integer

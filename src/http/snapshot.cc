@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json_full.h"
+#include "domain/gpu_json.h"
 #include "domain/job_json.h"
 #include "http/handlers.h"
 #include "http/problem.h"
@@ -62,6 +63,12 @@ Json telemetry_json(const LiveState& live) {
           {"reason", telemetry.reason.empty() ? Json() : Json(telemetry.reason)}};
 }
 
+Json alarms_json(const LiveState& live) {
+  Json alarms = Json::array();
+  for (const Alarm& alarm : live.alarms) alarms.push_back(to_json(alarm));
+  return alarms;
+}
+
 Json models_json(const Catalog& catalog) {
   Json models = Json::array();
   for (const Model& model : catalog.models) models.push_back(to_json(model));
@@ -105,6 +112,7 @@ Result<Json> build_snapshot(const Context& context) {
   snapshot["settings"] = to_json(context.service.settings());
   snapshot["gpus"] = gpus_json(*live);
   snapshot["telemetry"] = telemetry_json(*live);
+  snapshot["alarms"] = alarms_json(*live);
   snapshot["host_memory"] = to_json(live->host_memory);
   snapshot["scheduler"] = {{"prediction_error", to_json(live->prediction_error)}};
   snapshot["counts"] = counts_json(live->counts);

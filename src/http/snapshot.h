@@ -23,6 +23,7 @@ Result<Json> build_snapshot(const Context& context);
 Json job_json(const Job& job, const LiveState& live);
 Json gpus_json(const LiveState& live);       // [Gpu]
 Json telemetry_json(const LiveState& live);  // {state, reason}
+Json alarms_json(const LiveState& live);     // [Alarm]
 Json models_json(const Catalog& catalog);    // [Model]
 Json profiles_json(const Catalog& catalog);  // [Profile]
 Json default_model_json(const Catalog& catalog);

@@ -63,6 +63,12 @@ class FakeReader final : public control::Reader {
     return found->second;
   }
   Result<control::Upload> upload(UploadId) override { return fail(ErrorCode::not_found, "there is no upload"); }
+  Result<std::vector<control::GpuStateRow>> gpu_history(const GpuUuid& gpu, std::size_t limit) override {
+    control::GpuStateRow row;
+    row.gpu = gpu;
+    row.state = "quarantined";
+    return std::vector(std::min<std::size_t>(limit, 2), row);
+  }
   Result<std::vector<EventPtr>> events(std::int64_t after, std::size_t limit) override {
     MutexLock lock(mutex_);
     std::vector<EventPtr> found;
@@ -194,6 +200,30 @@ class FakeService final : public control::Service {
         live_ = std::make_shared<const LiveState>(changed);
       }
       reply(pauses);
+    });
+  }
+  void order_gpu(GpuUuid gpu, control::OrderGpu::Wish wish, control::Reply<GpuStatus> reply) override {
+    reply_later([gpu, wish, reply] {
+      if (gpu == "none") return reply(fail(ErrorCode::not_found, "no gpu is called none"));
+      GpuStatus status;
+      status.gpu.uuid = gpu;
+      status.health.state = wish == control::OrderGpu::Wish::drain ? "draining" : "healthy";
+      reply(status);
+    });
+  }
+  void override_gpu(GpuUuid gpu, std::chrono::minutes minutes, control::Reply<GpuStatus> reply) override {
+    reply_later([gpu, minutes, reply] {
+      GpuStatus status;
+      status.gpu.uuid = gpu;
+      if (minutes.count() > 0) status.sharing.overridden = GpuSharing::Override::yes;
+      reply(status);
+    });
+  }
+  void enable_model(ModelKey model, control::Reply<Model> reply) override {
+    reply_later([model, reply] {
+      Model answer;
+      answer.key = model;
+      reply(answer);
     });
   }
   void change_settings(std::string changes, control::Reply<LiveSettings> reply) override {

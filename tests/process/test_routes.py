@@ -55,7 +55,15 @@ ROUTES = {
     "GET /api/v1/models": (lambda s: s.request("GET", "/api/v1/models"), 200),
     "GET /api/v1/profiles": (lambda s: s.request("GET", "/api/v1/profiles"), 200),
     "GET /api/v1/samplers": (lambda s: s.request("GET", "/api/v1/samplers"), 200),
+    "POST /api/v1/models/{name}/enable": (
+        lambda s: s.request("POST", "/api/v1/models/demo-landscape/enable"), 409),
     "GET /api/v1/gpus": (lambda s: s.request("GET", "/api/v1/gpus"), 200),
+    "GET /api/v1/gpus/{name}/history": (lambda s: s.request("GET", "/api/v1/gpus/virtual-1/history"), 200),
+    "POST /api/v1/gpus/{name}/drain": (lambda s: s.request("POST", "/api/v1/gpus/virtual-1/drain"), 200),
+    "POST /api/v1/gpus/{name}/retire": (lambda s: s.request("POST", "/api/v1/gpus/virtual-1/retire"), 200),
+    "POST /api/v1/gpus/{name}/resume": (lambda s: s.request("POST", "/api/v1/gpus/virtual-1/resume"), 200),
+    "POST /api/v1/gpus/{name}/use-anyway": (
+        lambda s: s.request("POST", "/api/v1/gpus/virtual-1/use-anyway", json={"minutes": 1}), 200),
     "GET /api/v1/settings": (lambda s: s.request("GET", "/api/v1/settings"), 200),
     "PUT /api/v1/settings": (lambda s: s.request("PUT", "/api/v1/settings", json={"multi_gpu.max_gpus": 2}), 200),
     "POST /api/v1/uploads": (lambda s: s.request("POST", "/api/v1/uploads", data=png(),

@@ -278,6 +278,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's key. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a model be tried again that was disabled because no gpu could load it; its jobs have waited. */
+        post: operations["enable_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/profiles": {
         parameters: {
             query?: never;
@@ -323,6 +343,106 @@ export interface paths {
         get: operations["list_gpus"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gpus/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        /** How a gpu's health came to be what it is, newest first. */
+        get: operations["get_gpu_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gpus/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** No new work for this gpu until it is resumed; what runs finishes. */
+        post: operations["drain_gpu"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gpus/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes back a drain or a retirement; a gpu in quarantine is tried at once. */
+        post: operations["resume_gpu"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gpus/{name}/use-anyway": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Use it although others compute there, or quiet hours have begun; heat still counts. */
+        post: operations["override_gpu"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gpus/{name}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes the gpu out of service at once; what runs there is made elsewhere. */
+        post: operations["retire_gpu"];
         delete?: never;
         options?: never;
         head?: never;
@@ -527,10 +647,10 @@ export interface components {
         /** @enum {string} */
         GpuKind: "nvidia" | "amd" | "cpu" | "virtual";
         /**
-         * @description `unused`: detected, but outside the multi-GPU selection.
+         * @description `unused`: detected, but outside the multi-GPU selection. `closed`: takes no work for now; `health` says why.
          * @enum {string}
          */
-        GpuState: "idle" | "loading" | "busy" | "draining" | "offline" | "unused";
+        GpuState: "idle" | "loading" | "busy" | "draining" | "offline" | "unused" | "closed";
         /** @enum {string} */
         ModelState: "installed" | "not_installed" | "unloadable";
         /** @enum {string} */
@@ -887,6 +1007,177 @@ export interface components {
             loading_model: string | null;
             /** Format: int64 */
             job: number | null;
+            health: components["schemas"]["GpuHealth"];
+            sharing: components["schemas"]["GpuSharing"];
+            memory: components["schemas"]["GpuMemory"];
+            detail: components["schemas"]["GpuDetail"];
+        };
+        GpuHealth: {
+            state: components["schemas"]["HealthState"];
+            /** @description Of the last change, such as `failed_two_jobs` or `operator_drained`; null: there was none. */
+            reason: string | null;
+            /** Format: int64 */
+            since_ms: number | null;
+            /**
+             * Format: int64
+             * @description When it is tried again.
+             */
+            until_ms: number | null;
+            /** @description The first lines; the history has all of them. */
+            evidence: string[];
+        };
+        /**
+         * @description `suspect`: works, but something failed there within the last ten minutes. `draining`: no new work.
+         *     `quarantined`: no work until its back-off is over and a test picture has come out. `probation`: works again,
+         *     but is given nobody's last attempt. `failed`: lost, in need of a reset or a reboot, or retired. `stuck`: a worker
+         *     there cannot be ended.
+         * @enum {string}
+         */
+        HealthState: "healthy" | "suspect" | "draining" | "quarantined" | "probation" | "failed" | "stuck";
+        /** @description What the driver tells beyond the above. Null means that it does not say. */
+        GpuDetail: {
+            pci_bus_id: string | null;
+            /** Format: int64 */
+            memory_reserved_bytes: number | null;
+            memory_utilization_ratio: number | null;
+            temperature_slowdown_celsius: number | null;
+            temperature_shutdown_celsius: number | null;
+            power_limit_watts: number | null;
+            /** @description Since the driver was loaded. */
+            energy_joules: number | null;
+            sm_clock_hertz: number | null;
+            memory_clock_hertz: number | null;
+            throttle_reasons: string[] | null;
+            pcie_generation: number | null;
+            pcie_width: number | null;
+            pcie_generation_max: number | null;
+            pcie_width_max: number | null;
+            /** Format: int64 */
+            ecc_corrected: number | null;
+            /** Format: int64 */
+            ecc_uncorrected: number | null;
+            /** Format: int64 */
+            rows_remapped_corrected: number | null;
+            /** Format: int64 */
+            rows_remapped_uncorrected: number | null;
+            rows_remapping_pending: boolean | null;
+            rows_remapping_failed: boolean | null;
+            mig_enabled: boolean | null;
+            display_active: boolean | null;
+            /** @description Everybody's on this gpu, ours too. */
+            processes: {
+                /** Format: int64 */
+                pid: number;
+                /** @enum {string} */
+                kind: "compute" | "graphics";
+                /** Format: int64 */
+                memory_used_bytes: number | null;
+                name: string | null;
+            }[] | null;
+            /** @enum {string|null} */
+            recovery_action: "none" | "reset" | "reboot" | "drain_p2p" | "drain_and_reset" | null;
+            /** @description Errors that the driver reported since the last sample. */
+            xids: {
+                code: number;
+                count: number;
+            }[];
+            /** @description The driver's code when the gpu does not answer; 15: lost, 16: needs a reset. */
+            driver_code: number | null;
+        };
+        /** @description What others do on it, and whether that lets us work there. */
+        GpuSharing: {
+            share: components["schemas"]["Share"];
+            /**
+             * @description `leaving`: what runs finishes first.
+             * @enum {string}
+             */
+            verdict: "open" | "leaving" | "closed";
+            /** @description Why it is not open. */
+            reasons: {
+                /** @enum {string} */
+                kind: "others_compute" | "busy_by_others" | "others_left" | "quiet_hours" | "too_hot" | "not_seen_yet";
+                /**
+                 * Format: int64
+                 * @description Of the largest process of others.
+                 */
+                pid: number | null;
+                /** @description Likewise. */
+                name: string | null;
+                /**
+                 * Format: int64
+                 * @description That others hold.
+                 */
+                bytes: number | null;
+                utilization_ratio: number | null;
+                celsius: number | null;
+                ceiling_celsius: number | null;
+                /** Format: int64 */
+                until_ms: number | null;
+            }[];
+            /** Format: int64 */
+            since_ms: number | null;
+            /** @description Somebody said to use it anyway. */
+            overridden: boolean;
+            /** Format: int64 */
+            override_until_ms: number | null;
+        };
+        /**
+         * @description `polite`: nothing starts while others compute there; when they come, the running chunk is the last one.
+         *     `idle_only`: as polite, but the running chunk is given back at once. `always`: others do not matter.
+         * @enum {string}
+         */
+        Share: "polite" | "idle_only" | "always";
+        /** @description What we may plan with on it, and what is held. */
+        GpuMemory: {
+            /**
+             * Format: int64
+             * @description That our workers may hold in sum.
+             */
+            plan_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Not ours: other programs, the desktop, what nobody accounts for.
+             */
+            others_bytes: number | null;
+            /**
+             * Format: int64
+             * @description The most that our workers will hold by their own figures.
+             */
+            believed_bytes: number | null;
+            /**
+             * Format: int64
+             * @description What the driver says they hold beyond that, or less; null: within reason.
+             */
+            discrepancy_bytes: number | null;
+        };
+        GpuHistory: {
+            history: {
+                gpu: string;
+                /** Format: int64 */
+                at_ms: number;
+                from: components["schemas"]["HealthState"];
+                state: components["schemas"]["HealthState"];
+                reason: string;
+                /** Format: int64 */
+                until_ms: number | null;
+                /**
+                 * Format: int64
+                 * @description At hand at its last fault.
+                 */
+                job: number | null;
+                model: string | null;
+                evidence: string[];
+            }[];
+        };
+        /** @description More than half of the gpus left within five minutes for one kind of fault. */
+        Alarm: {
+            /** @enum {string} */
+            fault: "device" | "crash" | "hung" | "invalid_output" | "protocol" | "lost" | "reset" | "reboot";
+            /** @enum {string} */
+            suspect: "driver" | "model" | "disk";
+            gpus: string[];
+            /** Format: int64 */
+            since_ms: number;
         };
         Telemetry: {
             /** @enum {string} */
@@ -918,11 +1209,33 @@ export interface components {
         GpuList: {
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
+            alarms: components["schemas"]["Alarm"][];
             host_memory: components["schemas"]["HostMemory"];
             scheduler: components["schemas"]["SchedulerStatus"];
         };
+        GpuSharingSettings: {
+            /** @enum {string} */
+            share?: "auto" | "polite" | "idle_only" | "always";
+            /** @description Degrees Celsius, `auto` or `off`. */
+            temperature_ceiling?: number | string;
+            /** @description Times at which nothing starts, such as `Mon-Fri 8:00-18:00; 22:00-7:00`, local time. */
+            quiet_hours?: string;
+        };
         Settings: {
             "multi_gpu.enabled": boolean;
+            /**
+             * @description Of every gpu that `sharing.gpus` says nothing else of. `auto`: always with multi-GPU off and on a gpu that drives a display, else polite.
+             * @enum {string}
+             */
+            "sharing.share": "auto" | "polite" | "idle_only" | "always";
+            /** @description Without others before we come back. */
+            "sharing.quiet_seconds": number;
+            /** @description Degrees Celsius (30-120) above which nothing starts; `auto`: a little below where the card slows down; `off`. */
+            "sharing.temperature_ceiling": number | string;
+            /** @description Per gpu, by UUID, what differs from the above. */
+            "sharing.gpus": {
+                [key: string]: components["schemas"]["GpuSharingSettings"];
+            };
             "multi_gpu.max_gpus": number;
             /** @description Only these while multi-GPU is on: UUIDs, beginnings of UUIDs or numbers; empty, or none of them there: the first ones. */
             "multi_gpu.gpus": string[];
@@ -1061,6 +1374,7 @@ export interface components {
             settings: components["schemas"]["Settings"];
             gpus: components["schemas"]["Gpu"][];
             telemetry: components["schemas"]["Telemetry"];
+            alarms: components["schemas"]["Alarm"][];
             host_memory: components["schemas"]["HostMemory"];
             scheduler: components["schemas"]["SchedulerStatus"];
             counts: components["schemas"]["Counts"];
@@ -1196,6 +1510,7 @@ export interface components {
                 gpu?: components["schemas"]["Gpu"];
                 gpus?: components["schemas"]["Gpu"][];
                 telemetry?: components["schemas"]["Telemetry"];
+                alarms?: components["schemas"]["Alarm"][];
             };
         };
         ModelsChangedEvent: {
@@ -1364,6 +1679,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+        GpuName: string;
         Id: number;
         Limit: number;
         /** @description The `next_after` of the page before; ids below it follow. */
@@ -1826,6 +2143,30 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    enable_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's key. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The model. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     list_profiles: {
         parameters: {
             query?: never;
@@ -1884,6 +2225,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GpuList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_gpu_history: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes of its state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GpuHistory"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    drain_gpu: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The gpu as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gpu"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resume_gpu: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The gpu as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gpu"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    override_gpu: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description For so long; 0: no longer.
+                     * @default 60
+                     */
+                    minutes?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The gpu as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gpu"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    retire_gpu: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gpu's UUID, the beginning of it (8 characters at least), or its number. */
+                name: components["parameters"]["GpuName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The gpu as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gpu"];
                 };
             };
             default: components["responses"]["Problem"];
