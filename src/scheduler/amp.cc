@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kClassWeight[] = {8.0, 1.0, 0.02};  // interactive, normal, background
 constexpr std::size_t kPrefix = 24;                  // jobs of a model that a load is weighed for
-constexpr double kAgingBacklog = 2.5;                // the aging clock is this many times the backlog
+constexpr double kAgingBacklog = 20.0;               // the aging clock is this many times the backlog
 constexpr double kCopyBehind = 3.0;                  // a further copy beside a run has to gain so many times more
 constexpr std::size_t kMostCandidates = 40;          // models weighed for a load
 constexpr std::size_t kMostBehind = 8;               // running gpus that a load is weighed for
@@ -439,8 +439,7 @@ Choice Amp::load_behind_choice(int model, int g, GpuMask idle, double warm) cons
   if (copies == 0 && worth(model).most[type] <= warm) return {};
   const BoardJob* first = first_for(model, g);
   if (first == nullptr || !can_load(g, model)) return {};
-  const double from_host = facts.load_from_host[type];
-  if (!facts.in_host && facts.file_bytes / board_.disk_bytes_per_second > kDiskNearlyAsFast * from_host) return {};
+  if (!facts.in_host && board_.read_seconds(model) > kDiskNearlyAsFast * facts.load_from_host[type]) return {};
   const double load = kSlowerBesideRun * board_.load_seconds(model, g);
   if ((copies & first->gpus) != 0) return copy_behind_choice(model, g, idle, *first, load);
   const Eviction eviction = eviction_for(board_, holders_, g, model);

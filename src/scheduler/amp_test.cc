@@ -22,8 +22,8 @@ TEST(Weight, DoublesIn45SecondsOfWaiting) {
   s.gpu();
   s.gpu();
   const int a = s.model();
-  s.waits(1, a);
-  s.waits(2, a, {.waited = 45.0});
+  s.waits(1, a, {.seconds = 1.0});
+  s.waits(2, a, {.seconds = 1.0, .waited = 45.0});
   EXPECT_DOUBLE_EQ(weight_of(s, a, 0), 1.0);
   EXPECT_DOUBLE_EQ(weight_of(s, a, 1), 2.0);
 }
@@ -34,9 +34,9 @@ TEST(Weight, GrowsSlowerUnderABacklog) {
   s.gpu();
   const int a = s.model();
   s.runs(g0, a, 20.0);
-  s.waits(1, a, {.seconds = 180.0, .waited = 250.0});
+  s.waits(1, a, {.seconds = 180.0, .waited = 2000.0});
   EXPECT_DOUBLE_EQ(Amp(s.board).backlog(), 100.0) << "20 + 180 s of work for two gpus";
-  EXPECT_DOUBLE_EQ(Amp(s.board).aging(), 250.0);
+  EXPECT_DOUBLE_EQ(Amp(s.board).aging(), 20.0 * 100.0);
   EXPECT_DOUBLE_EQ(weight_of(s, a), 2.0);
 }
 
@@ -72,8 +72,8 @@ TEST(WarmStart, GoesToTheJobOfMostWeightForItsTime) {
     const int g = s.gpu();
     const int a = s.model();
     s.holds(g, a);
-    s.waits(1, a, {.seconds = 5.0});
-    s.waits(2, a, {.seconds = 10.0, .waited = waited});
+    s.waits(1, a, {.seconds = 0.5});
+    s.waits(2, a, {.seconds = 1.0, .waited = waited});
     EXPECT_EQ(next(s), waited < 45.0 ? "run job 1 on 0" : "run job 2 on 0") << waited;
   }
 }

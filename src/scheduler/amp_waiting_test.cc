@@ -285,6 +285,26 @@ TEST(LoadBehind, ReadsTheDiskOnlyWhereThatIsNearlyAsFast) {
   EXPECT_EQ(next_behind(s), "load 1 on 0 beside its run");
 }
 
+TEST(LoadBehind, ReadsTheDiskNotBesideOthersWhereThatTakesTooLong) {
+  // 8 s of reading are less than 16; beside another reader they take 16, beside two 24.
+  Situation s = beside_a_run({.disk_seconds = 18.0, .file_gigabytes = 8.0, .file = kOnDisk});
+  s.board.disk_readers = 1;
+  EXPECT_EQ(next_behind(s), "load 1 on 0 beside its run");
+  s.board.disk_readers = 2;
+  EXPECT_EQ(next_behind(s), "wait");
+  s.board.disk_readers = 1;
+  s.stages(s.model(), 5.0);
+  EXPECT_EQ(next_behind(s), "wait");
+}
+
+TEST(LoadBehind, JoinsTheReadingOfItsFileWhenThatIsNearlyDone) {
+  Situation s = beside_a_run({.disk_seconds = 60.0, .file_gigabytes = 50.0, .file = kOnDisk});
+  s.stages(1, 17.0);
+  EXPECT_EQ(next_behind(s), "wait");
+  s.stages(1, 16.0);
+  EXPECT_EQ(next_behind(s), "load 1 on 0 beside its run");
+}
+
 TEST(LoadBehind, NeverPushesOutWhatRuns) {
   Situation s = beside_a_run({.gigabytes = 17.0});
   EXPECT_EQ(next_behind(s), "wait") << "8 + 17 are more than 24";

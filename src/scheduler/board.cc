@@ -85,11 +85,15 @@ double Board::load_seconds(int index, int gpu_index) const {
   const auto type = static_cast<std::size_t>(gpu(gpu_index).type);
   const double from_host = m.load_from_host[type];
   if (m.in_host) return from_host;
-  if (staging == index) return std::max(from_host, staging_end - now);  // joins the reading under way
+  const double alone = m.file_bytes / disk_bytes_per_second;
+  const double start = staging == index ? 0.0 : std::max(0.0, m.load_from_disk[type] - alone);  // what is not reading
+  return std::max(from_host, start + read_seconds(index));
+}
+
+double Board::read_seconds(int index) const {
+  if (staging == index) return std::max(0.0, staging_end - now);  // joins it
   const int others = disk_readers + (staging >= 0 ? 1 : 0);
-  const double read = m.file_bytes / disk_bytes_per_second;
-  const double start = std::max(0.0, m.load_from_disk[type] - read);  // what is not reading
-  return std::max(from_host, start + read * (others + 1));
+  return model(index).file_bytes / disk_bytes_per_second * (others + 1);
 }
 
 double Board::run_seconds(const BoardJob& job, int gpu_index) const {

@@ -148,6 +148,7 @@ struct Board {
 
   const BoardJob* find(int model, JobId job) const;        // in its window
   double load_seconds(int model, int gpu) const;           // started now
+  double read_seconds(int model) const;                    // begun now, beside whoever reads; or the rest of a staging
   double run_seconds(const BoardJob& job, int gpu) const;  // loaded, the change of its worker's LoRA set included
   double rate(int model) const;                            // now
   GpuMask holders(int model) const;                        // resident or loading

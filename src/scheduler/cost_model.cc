@@ -22,12 +22,12 @@ bool contains_ignoring_case(const std::string& text, const std::string& part) {
   return std::search(text.begin(), text.end(), part.begin(), part.end(), same) != text.end() || part.empty();
 }
 
-double sane(double seconds) {
+}  // namespace
+
+double sane_seconds(double seconds) {
   if (!(seconds >= kLeastSeconds)) return kLeastSeconds;  // NaN too
   return std::min(seconds, kMostSeconds);
 }
-
-}  // namespace
 
 const std::string& cost_family(const ModelFacts& model) { return model.family.empty() ? model.key : model.family; }
 
@@ -44,14 +44,14 @@ double CostModel::prior_run_seconds(const RunPrior& prior, const Shape& shape, i
   const double n = std::max(images, 1);
   const double size = std::pow(static_cast<double>(std::max<std::int64_t>(shape.pixels, 1)) / prior.reference_pixels,
                                prior.pixel_exponent);
-  return sane(prior.overhead_seconds * (0.5 + 0.5 * n) +
-              shape.steps * prior.step_seconds * size * (prior.shared + (1.0 - prior.shared) * n));
+  return sane_seconds(prior.overhead_seconds * (0.5 + 0.5 * n) +
+                      shape.steps * prior.step_seconds * size * (prior.shared + (1.0 - prior.shared) * n));
 }
 
 double CostModel::prior_load_seconds(const LoadPrior& prior, double bytes, Tier tier, double disk_bytes_per_second) {
   double seconds = bytes / prior.to_gpu_bytes_per_second;
   if (tier == Tier::disk) seconds = std::max(seconds, bytes / disk_bytes_per_second);
-  return sane(prior.start_seconds + seconds);
+  return sane_seconds(prior.start_seconds + seconds);
 }
 
 double CostModel::run_ratio(const ModelFacts& model, const std::string& sampler, const std::string& gpu_name) const {

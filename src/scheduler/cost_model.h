@@ -71,6 +71,9 @@ class CostModel {
   std::uint64_t version_ = 0;
 };
 
+// What is weighed is positive and finite, whatever facts and priors say.
+double sane_seconds(double seconds);
+
 // The family whose run times it shares.
 const std::string& cost_family(const ModelFacts& model);
 

@@ -31,8 +31,6 @@ int intern(std::map<std::string, int>& names, const std::string& name) {
 
 double to_seconds(Instant instant) { return static_cast<double>(instant.time_since_epoch().count()) * 1e-6; }
 
-float sane(double seconds) { return seconds >= 1e-3 ? static_cast<float>(std::min(seconds, 1e6)) : 1e-3f; }
-
 double seconds_between(Instant from, Instant to) { return static_cast<double>((to - from).count()) * 1e-6; }
 
 int Scheduler::State::model_index(const ModelKey& key) {
@@ -122,12 +120,13 @@ void Scheduler::State::sync_model(const ModelKey& key) {
     const std::string& name = planning.gpu_types[type];
     const LoadPrior& prior = CostModel::prior_for(m, name).load;
     const auto seconds = [&](Tier tier) {
-      return sane(CostModel::prior_load_seconds(prior, model.file_bytes, tier, policy.disk_bytes_per_second) *
-                  planning.costs.load_ratio(m, name, tier));
+      const double expected =
+          CostModel::prior_load_seconds(prior, model.file_bytes, tier, policy.disk_bytes_per_second);
+      return static_cast<float>(sane_seconds(expected * planning.costs.load_ratio(m, name, tier)));
     };
     model.load_from_host[type] = seconds(Tier::host);
     model.load_from_disk[type] = seconds(Tier::disk);
-    model.lora_seconds = static_cast<double>(sane(prior.lora_seconds));
+    model.lora_seconds = sane_seconds(prior.lora_seconds);
   }
 }
 

@@ -397,7 +397,6 @@ struct Scheduler::State {
 
 double seconds_between(Instant from, Instant to);
 double to_seconds(Instant instant);
-float sane(double seconds);  // a prior may say anything; what the policy weighs is positive and finite
 bool engine_runs_on(Engine engine, GpuKind kind);
 
 }  // namespace pixelfleet::scheduler

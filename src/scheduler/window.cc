@@ -125,8 +125,8 @@ void Scheduler::State::expect_seconds(Planning::Scanned& scanned, const ModelFac
   const Planning::Pace& learned = pace(scanned.pace, model);
   scanned.entry.seconds.fill(kUnknownSeconds);
   for (std::size_t type = 0; type < planning.gpu_types.size(); ++type) {
-    scanned.entry.seconds[type] =
-        sane(static_cast<double>(scanned.seconds[type]) * static_cast<double>(learned.ratio[type]));
+    const double seconds = static_cast<double>(scanned.seconds[type]) * static_cast<double>(learned.ratio[type]);
+    scanned.entry.seconds[type] = static_cast<float>(sane_seconds(seconds));
   }
 }
 

@@ -64,5 +64,25 @@ TEST(Window, FollowsTheQueueAsIfItWereReadAgain) {
   }
 }
 
+// All wait for one model since the same moment; the light user's job is short, so it runs as soon as it is seen.
+TEST(Window, ShowsAJobFromTheMomentThatItIsTheNinetySixthInOrder) {
+  Rig rig(amp());
+  rig.gpu(0);
+  rig.model("a");
+  for (std::int64_t id = 1; id <= 130; ++id) {
+    JobFacts job;
+    job.id = JobId{id};
+    job.model = "a";
+    job.owner = id == 98 ? "light" : "heavy";
+    job.shape.steps = id == 98 ? 1 : 50;
+    rig.submit(job);
+  }
+  EXPECT_THAT(rig.ready(1), testing::Contains("StartChunk 1 worker 1 job 1 [0]")) << "it is the 98th";
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), testing::Contains("StartChunk 2 worker 1 job 2 [0]")) << "the 97th";
+  rig.made(2, 0);
+  EXPECT_THAT(rig.ended(2), testing::Contains("StartChunk 3 worker 1 job 98 [0]"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

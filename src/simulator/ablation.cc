@@ -65,19 +65,17 @@ std::string ablation_text(const Study& study, const Summary& summary) {
       return estimate ? std::optional(estimate->value) : std::nullopt;
     };
   };
-  const auto on_trace = [&](const char* trace) -> Look {
-    return [&summary, trace](const std::string& contender) {
-      return summary.mean(Regime::slow, trace, contender, mean_wait);
+  const auto on_trace = [&](const char* trace, Figure figure) -> Look {
+    return [&summary, trace, figure](const std::string& contender) {
+      return summary.mean(Regime::slow, trace, contender, figure);
     };
   };
-  const std::vector<std::pair<std::string, Look>> columns = {{"mean s", geometric(Regime::slow, mean_wait)},
-                                                             {"p99 s", geometric(Regime::slow, p99_wait)},
-                                                             {"max s", geometric(Regime::slow, max_wait)},
-                                                             {"loads", geometric(Regime::slow, loads)},
-                                                             {"fg", geometric(Regime::slow, foreground_loads)},
-                                                             {"T9 mean s", on_trace("T9")},
-                                                             {"T10 mean s", on_trace("T10")},
-                                                             {"fast mean s", geometric(Regime::fast, mean_wait)}};
+  const std::vector<std::pair<std::string, Look>> columns = {
+      {"mean s", geometric(Regime::slow, mean_wait)},    {"p99 s", geometric(Regime::slow, p99_wait)},
+      {"max s", geometric(Regime::slow, max_wait)},      {"loads", geometric(Regime::slow, loads)},
+      {"fg", geometric(Regime::slow, foreground_loads)}, {"T9 mean s", on_trace("T9", mean_wait)},
+      {"T10 mean s", on_trace("T10", mean_wait)},        {"T2 large job s", on_trace("T2", large_job)},
+      {"T7 light users s", on_trace("T7", light_wait)},  {"fast mean s", geometric(Regime::fast, mean_wait)}};
   std::vector<std::string> header = {"amp"};
   for (const auto& [title, look] : columns) header.push_back(title);
   TextTable table(header);
@@ -87,7 +85,9 @@ std::string ablation_text(const Study& study, const Summary& summary) {
     table.add(std::move(row));
   }
   return format(
-      "ablation: geometric means of {}; slow loads, the last column fast ones; change against amp as it is\n{}{}",
+      "ablation: geometric means of {}; slow loads, the last column fast ones; change against amp as it is\n"
+      "large job: start to end of the tenth that is longest by itself; light users: who send least, half of the jobs\n"
+      "{}{}",
       join(summary.headline_traces(), ", "), table.text(), failures_text(study));
 }
 

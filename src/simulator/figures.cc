@@ -30,6 +30,8 @@ double loads(const Metrics& metrics) { return metrics.loads; }
 double foreground_loads(const Metrics& metrics) { return metrics.foreground_loads; }
 double flow_over_bound(const Metrics& metrics) { return metrics.flow_over_bound; }
 double makespan_over_bound(const Metrics& metrics) { return metrics.makespan_over_bound; }
+double light_wait(const Metrics& metrics) { return metrics.promises.light_wait_s; }
+double large_job(const Metrics& metrics) { return metrics.promises.large_job_s; }
 
 const std::vector<FigureColumn>& figure_columns() {
   static const std::vector<FigureColumn> columns = {

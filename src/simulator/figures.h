@@ -19,6 +19,8 @@ double loads(const Metrics& metrics);
 double foreground_loads(const Metrics& metrics);
 double flow_over_bound(const Metrics& metrics);
 double makespan_over_bound(const Metrics& metrics);
+double light_wait(const Metrics& metrics);
+double large_job(const Metrics& metrics);
 
 enum class Better { lower, higher, neither };
 enum class Form { number, thousandths, whole, percent };

@@ -98,6 +98,32 @@ Fairness fairness_of(const RunRecord& record) {
   return fairness;
 }
 
+double light_wait_s(const RunRecord& record) {
+  std::map<int, std::vector<double>> waits;
+  for (const JobRecord& job : record.jobs) waits[job.user].push_back(job.start_s - job.arrival_s);
+  std::vector<std::pair<std::size_t, int>> users;
+  for (const auto& [user, of_user] : waits) users.emplace_back(of_user.size(), user);
+  std::sort(users.begin(), users.end());
+  double sum = 0.0;
+  std::size_t jobs = 0;
+  for (const auto& [sent, user] : users) {
+    if (2 * (jobs + sent) > record.jobs.size()) break;
+    jobs += sent;
+    for (const double wait : waits[user]) sum += wait;
+  }
+  return jobs == 0 ? 0.0 : sum / static_cast<double>(jobs);
+}
+
+double large_job_s(const RunRecord& record) {
+  std::vector<std::pair<double, double>> jobs;  // by itself, here
+  for (const JobRecord& job : record.jobs) jobs.emplace_back(job.ideal_run_s, job.end_s - job.start_s);
+  std::sort(jobs.rbegin(), jobs.rend());
+  jobs.resize((jobs.size() + 9) / 10);
+  double sum = 0.0;
+  for (const auto& [alone, here] : jobs) sum += here;
+  return jobs.empty() ? 0.0 : sum / static_cast<double>(jobs.size());
+}
+
 double over(double value, double bound) { return bound > 0.0 ? value / bound : 0.0; }
 
 void add_waits(Metrics& metrics, const RunRecord& record) {
@@ -156,6 +182,7 @@ Metrics metrics_of(const RunRecord& record, const Bounds& bounds, int gpu_count)
   if (metrics.jobs > 0) metrics.flow_over_bound = over(flow / metrics.jobs, bounds.mean_flow_s);
   metrics.utilisation = utilisation_of(record, last_end, gpu_count);
   metrics.fairness = fairness_of(record);
+  metrics.promises = {light_wait_s(record), large_job_s(record)};
   return metrics;
 }
 

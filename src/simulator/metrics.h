@@ -25,6 +25,12 @@ struct Fairness {
   double worst_slowdown = 0.0;  // mean of that user's jobs
 };
 
+// What the parts of the policy that do not shorten the mean wait are for.
+struct Promises {
+  double light_wait_s = 0.0;  // mean wait of the users who send least and together up to half of the jobs
+  double large_job_s = 0.0;   // mean time from start to end of the tenth of the jobs that is longest by itself
+};
+
 struct Metrics {
   int jobs = 0;
   double mean_wait_s = 0.0;
@@ -39,6 +45,7 @@ struct Metrics {
   double flow_over_bound = 0.0;
   Utilisation utilisation = {};
   Fairness fairness = {};
+  Promises promises = {};
   double decision_us_mean = 0.0;
   double decision_us_p99 = 0.0;
 };

@@ -110,6 +110,25 @@ TEST(Metrics, FairnessComparesUsersNotJobs) {
   EXPECT_DOUBLE_EQ(fairness.worst_slowdown, 4.0);
 }
 
+// Of six jobs three are user 1's, who counts as heavy; 2 and 3 wait 4, 6 and 8 s.
+TEST(Metrics, TheLightUsersAreThoseWhoSendLeastUpToHalfOfTheJobs) {
+  RunRecord record;
+  record.jobs = {job(0, 90, 91, 1), job(0, 91, 92, 1), job(0, 92, 93, 1),
+                 job(0, 4, 5, 2),   job(0, 6, 7, 3),   job(0, 8, 9, 3)};
+  EXPECT_DOUBLE_EQ(metrics_of(record, {}, 1).promises.light_wait_s, 6.0);
+  record.jobs.pop_back();
+  EXPECT_DOUBLE_EQ(metrics_of(record, {}, 1).promises.light_wait_s, 5.0) << "2 of 5";
+}
+
+// Eleven jobs: the two longest by themselves, of 20 and 30 s, take 10 and 14 s on several gpus.
+TEST(Metrics, LargeJobsAreTheTenthThatIsLongestByItself) {
+  RunRecord record;
+  for (int i = 0; i < 9; ++i) record.jobs.push_back(job(0, 0, 100, 0, 1.0));
+  record.jobs.push_back(job(0, 5, 15, 0, 20.0));
+  record.jobs.push_back(job(0, 5, 19, 0, 30.0));
+  EXPECT_DOUBLE_EQ(metrics_of(record, {}, 1).promises.large_job_s, 12.0);
+}
+
 TEST(Metrics, AnEmptyRecordIsNoDivisionByZero) {
   const Metrics metrics = metrics_of({}, {}, 4);
   EXPECT_EQ(metrics.jobs, 0);
@@ -117,6 +136,8 @@ TEST(Metrics, AnEmptyRecordIsNoDivisionByZero) {
   EXPECT_EQ(metrics.makespan_over_bound, 0.0);
   EXPECT_EQ(metrics.utilisation.run, 0.0);
   EXPECT_EQ(metrics.fairness.jain, 1.0);
+  EXPECT_EQ(metrics.promises.light_wait_s, 0.0);
+  EXPECT_EQ(metrics.promises.large_job_s, 0.0);
 }
 
 }  // namespace
