@@ -3,6 +3,8 @@
 // Every answer that is not 2xx becomes an ApiError that carries the server's problem document, so that a form can put
 // each message beside its field. Non-GET requests carry the header the server asks of browsers.
 import type {
+  Gpu,
+  GpuHistory,
   ImagePage,
   Job,
   JobChange,
@@ -81,6 +83,15 @@ export const api = {
   /** Without an owner: everybody. */
   pause: (owner?: string) => call<Pauses>('POST', '/queue/pause', owner === undefined ? {} : { owner }),
   resume: (owner?: string) => call<Pauses>('POST', '/queue/resume', owner === undefined ? {} : { owner }),
+  /** No new work, and what runs finishes. */
+  drainGpu: (uuid: string) => call<Gpu>('POST', `/gpus/${encodeURIComponent(uuid)}/drain`, {}),
+  resumeGpu: (uuid: string) => call<Gpu>('POST', `/gpus/${encodeURIComponent(uuid)}/resume`, {}),
+  retireGpu: (uuid: string) => call<Gpu>('POST', `/gpus/${encodeURIComponent(uuid)}/retire`, {}),
+  /** For so many minutes; 0: no longer. */
+  useGpuAnyway: (uuid: string, minutes: number) =>
+    call<Gpu>('POST', `/gpus/${encodeURIComponent(uuid)}/use-anyway`, { minutes }),
+  gpuHistory: (uuid: string, limit: number) =>
+    call<GpuHistory>('GET', `/gpus/${encodeURIComponent(uuid)}/history?limit=${limit}`),
   changeSettings: (change: SettingsChange) => call<Settings>('PUT', '/settings', change),
   login: (token: string) => call<null>('POST', '/login', { token }),
 };

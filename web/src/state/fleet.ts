@@ -5,6 +5,7 @@
 // replayed on top of it. Lossy messages (progress, previews, samples) only ever touch live decoration, never facts.
 // Invariant, and test: a snapshot plus deltas equals the snapshot taken after them.
 import type {
+  Alarm,
   Counts,
   Gpu,
   Image,
@@ -49,6 +50,8 @@ export interface Fleet {
   settings: Settings;
   gpus: readonly Gpu[];
   telemetry: Telemetry;
+  /** Gpus that left together for one kind of fault. */
+  alarms: readonly Alarm[];
   counts: Counts;
   pauses: Pauses;
   /** Every active job and the last kEndedKept that ended. */
@@ -79,6 +82,10 @@ export const kDefaultSettings: Settings = {
   'multi_gpu.max_gpus': 4,
   'multi_gpu.gpus': [],
   'multi_gpu.single_gpu': '',
+  'sharing.share': 'auto',
+  'sharing.quiet_seconds': 60,
+  'sharing.temperature_ceiling': 'auto',
+  'sharing.gpus': {},
   'scheduler.policy': 'amp',
   'scheduler.objective': 'latency',
   'scheduler.load_beside_run': 'auto',
@@ -97,6 +104,7 @@ export const kEmptyFleet: Fleet = {
   settings: kDefaultSettings,
   gpus: [],
   telemetry: { state: 'ok', reason: null },
+  alarms: [],
   counts: kNoCounts,
   pauses: { paused_all: false, paused_owners: [] },
   jobs: new Map(),
@@ -216,6 +224,7 @@ function acceptSnapshot(draft: Draft, snapshot: Snapshot, at: number): void {
   draft.set('settings', snapshot.settings);
   draft.set('gpus', byIndex(snapshot.gpus));
   draft.set('telemetry', snapshot.telemetry);
+  draft.set('alarms', snapshot.alarms);
   draft.set('counts', { ...kNoCounts, ...snapshot.counts });
   draft.set('pauses', snapshot.queue);
   draft.set('models', snapshot.models);
@@ -358,10 +367,11 @@ interface GpuNews {
   /** The whole list, unless `partial`. */
   gpus?: readonly Gpu[];
   telemetry?: Telemetry;
+  alarms?: readonly Alarm[];
   partial?: boolean;
 }
 
-function hearGpus(draft: Draft, { gpu, gpus: list, telemetry, partial = !list }: GpuNews): void {
+function hearGpus(draft: Draft, { gpu, gpus: list, telemetry, alarms, partial = !list }: GpuNews): void {
   const gpus = new Map(partial ? draft.fleet.gpus.map((known) => [known.uuid, known]) : []);
   for (const heard of list ?? (gpu ? [gpu] : [])) {
     gpus.set(heard.uuid, heard);
@@ -374,6 +384,7 @@ function hearGpus(draft: Draft, { gpu, gpus: list, telemetry, partial = !list }:
     if (!gpus.get(uuid)?.loading_model) draft.map('loading').delete(uuid);
   }
   if (telemetry) draft.set('telemetry', telemetry);
+  if (alarms) draft.set('alarms', alarms);
 }
 
 function rememberSamples(draft: Draft, gpus: readonly Gpu[]): void {

@@ -3,7 +3,7 @@ import type { Gpu, GpuState } from '../api/types';
 import type { Fleet } from './fleet';
 
 export function shownState(gpu: Gpu, { live, loading, jobs }: Pick<Fleet, 'live' | 'loading' | 'jobs'>): GpuState {
-  if (gpu.state === 'offline' || gpu.state === 'draining') return gpu.state;
+  if (gpu.state === 'offline' || gpu.state === 'draining' || gpu.state === 'closed') return gpu.state;
   const work = live.get(gpu.uuid);
   if (work) return work.progress.phase === 'load' ? 'loading' : 'busy';
   if (loading.has(gpu.uuid)) return 'loading';

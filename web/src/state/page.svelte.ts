@@ -230,6 +230,15 @@ class Page {
     }
   }
 
+  /** Asks for something about a gpu; the stream tells what came of it. */
+  async orderGpu(index: number, ask: () => Promise<unknown>): Promise<void> {
+    try {
+      await ask();
+    } catch (error) {
+      this.notify('error', text.gpus.refused(index, describe(error)));
+    }
+  }
+
   /** Without an owner: everybody. */
   async setPaused(paused: boolean, owner?: string): Promise<void> {
     try {
@@ -334,7 +343,7 @@ class Page {
   }
 }
 
-function describe(error: unknown): string {
+export function describe(error: unknown): string {
   if (error instanceof ApiError) return error.status === 0 ? text.form.unreachable : error.message;
   return String(error);
 }

@@ -66,6 +66,39 @@ export function makeImage(id: number, change: Partial<Image> = {}): Image {
   };
 }
 
+/** As of a gpu whose driver tells nothing. */
+export function makeDetail(change: Partial<Gpu['detail']> = {}): Gpu['detail'] {
+  return {
+    pci_bus_id: null,
+    memory_reserved_bytes: null,
+    memory_utilization_ratio: null,
+    temperature_slowdown_celsius: null,
+    temperature_shutdown_celsius: null,
+    power_limit_watts: null,
+    energy_joules: null,
+    sm_clock_hertz: null,
+    memory_clock_hertz: null,
+    throttle_reasons: null,
+    pcie_generation: null,
+    pcie_width: null,
+    pcie_generation_max: null,
+    pcie_width_max: null,
+    ecc_corrected: null,
+    ecc_uncorrected: null,
+    rows_remapped_corrected: null,
+    rows_remapped_uncorrected: null,
+    rows_remapping_pending: null,
+    rows_remapping_failed: null,
+    mig_enabled: null,
+    display_active: null,
+    processes: null,
+    recovery_action: null,
+    xids: [],
+    driver_code: null,
+    ...change,
+  };
+}
+
 export function makeGpu(index: number, change: Partial<Gpu> = {}): Gpu {
   return {
     uuid: `gpu-${index}`,
@@ -82,6 +115,10 @@ export function makeGpu(index: number, change: Partial<Gpu> = {}): Gpu {
     resident_models: [],
     loading_model: null,
     job: null,
+    health: { state: 'healthy', reason: null, since_ms: null, until_ms: null, evidence: [] },
+    sharing: { share: 'polite', verdict: 'open', reasons: [], since_ms: null, overridden: false, override_until_ms: null },
+    memory: { plan_bytes: null, others_bytes: null, believed_bytes: null, discrepancy_bytes: null },
+    detail: makeDetail(),
     ...change,
   };
 }
@@ -115,6 +152,7 @@ export function makeSnapshot(change: Partial<Snapshot> = {}): Snapshot {
     settings: kDefaultSettings,
     gpus: [makeGpu(0), makeGpu(1)],
     telemetry: { state: 'ok', reason: null },
+    alarms: [],
     host_memory: { limit_bytes: 0, used_bytes: 0, staging: null, staged: [], disk_bytes_per_second: null },
     scheduler: { prediction_error: { load: null, run: null } },
     counts: { ...kNoCounts },

@@ -1,9 +1,12 @@
 // Numbers and times as people read them.
+/** What stands for a figure that nobody knows. */
+export const kUnknown = '–';
+
 const kGiB = 2 ** 30;
 const kMiB = 2 ** 20;
 
 export function bytes(value: number | null | undefined): string {
-  if (value === null || value === undefined) return '–';
+  if (value === null || value === undefined) return kUnknown;
   if (value >= kGiB) {
     const gib = value / kGiB;
     return `${gib >= 100 || Number.isInteger(gib) ? gib.toFixed(0) : gib.toFixed(1)} GiB`;
@@ -13,7 +16,7 @@ export function bytes(value: number | null | undefined): string {
 }
 
 export function percent(ratio: number | null | undefined): string {
-  return ratio === null || ratio === undefined ? '–' : `${Math.round(ratio * 100)} %`;
+  return ratio === null || ratio === undefined ? kUnknown : `${Math.round(ratio * 100)} %`;
 }
 
 export function ago(then_ms: number | null, now_ms: number): string {
@@ -29,7 +32,7 @@ export function ago(then_ms: number | null, now_ms: number): string {
 }
 
 export function duration(seconds: number | null): string {
-  if (seconds === null) return '–';
+  if (seconds === null) return kUnknown;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
