@@ -805,10 +805,10 @@ export interface components {
              *     loading there takes load_s. waits_for_warm_gpu: gpu holds its model; loading elsewhere would take load_s.
              *     model_loading: on gpu. model_staging: into host memory. behind_jobs: jobs_ahead go first. behind_moved_job:
              *     other_job was moved in front. strict_order: one gpu, jobs_ahead in front. gpu_keeps_models: loading on gpu
-             *     does not pay yet. backing_off: its worker died on gpu. no_gpu_fits, held: see held_reason of the job.
+             *     does not pay yet. backing_off: its worker died on gpu. gpu_closed: gpu could take it, but gets no work for now. no_gpu_fits, held: see held_reason of the job.
              * @enum {string}
              */
-            kind: "runs_next" | "waits_for_gpu" | "waits_for_warm_gpu" | "model_loading" | "model_staging" | "behind_jobs" | "behind_moved_job" | "strict_order" | "gpu_keeps_models" | "backing_off" | "no_gpu_fits" | "held";
+            kind: "runs_next" | "waits_for_gpu" | "waits_for_warm_gpu" | "model_loading" | "model_staging" | "behind_jobs" | "behind_moved_job" | "strict_order" | "gpu_keeps_models" | "backing_off" | "no_gpu_fits" | "gpu_closed" | "held";
             text: string;
             /** @description UUID. */
             gpu?: string;

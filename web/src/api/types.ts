@@ -28,7 +28,8 @@ export type GpuHistory = Schemas['GpuHistory'];
 export type Alarm = Schemas['Alarm'];
 export type Telemetry = Schemas['Telemetry'];
 export type Settings = Schemas['Settings'];
-export type SettingsChange = Schemas['SettingsChange'];
+/** Any of the settings. */
+export type SettingsChange = Partial<Settings>;
 export type Counts = Schemas['Counts'];
 /** What is paused. */
 export type Pauses = Schemas['Queue'];

@@ -136,6 +136,31 @@ function facts(fleet: Fleet) {
   };
 }
 
+describe('alarms', () => {
+  const alarm = { fault: 'lost' as const, suspect: 'driver' as const, gpus: ['gpu-0', 'gpu-1'], since_ms: 5 };
+
+  it('come with the snapshot, change with the gpus, and go when a later list is empty', () => {
+    const first = after(snapshotMessage({ alarms: [alarm] }));
+    expect(first.alarms).toEqual([alarm]);
+    const told = reduce(after(snapshotMessage()), [message('gpu.changed', 1, { gpus: [makeGpu(0)], alarms: [alarm] })]);
+    expect(told.alarms).toEqual([alarm]);
+    expect(reduce(told, [message('gpu.changed', 2, { gpus: [makeGpu(0)], alarms: [] })]).alarms).toEqual([]);
+  });
+
+  it('stay when a message says nothing of them', () => {
+    const first = after(snapshotMessage({ alarms: [alarm] }));
+    expect(reduce(first, [message('gpu.changed', 1, { gpu: makeGpu(0) })]).alarms).toEqual([alarm]);
+    expect(reduce(first, [message('gpu.sample', null, { gpus: [makeGpu(0)] })]).alarms).toEqual([alarm]);
+  });
+
+  it('leave the health of a gpu to the newest message about it', () => {
+    const health = { state: 'quarantined' as const, reason: 'failed_two_jobs', since_ms: 1, until_ms: 9, evidence: ['xid 79'] };
+    const sick = reduce(after(snapshotMessage()), [message('gpu.changed', 1, { gpu: makeGpu(0, { state: 'closed', health }) })]);
+    expect(sick.gpus[0]!.health).toEqual(health);
+    expect(sick.gpus[1]!.health.state).toBe('healthy');
+  });
+});
+
 describe('a snapshot plus deltas', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])('equals the snapshot taken after them (history %i)', (seed) => {
     const random = seeded(seed);

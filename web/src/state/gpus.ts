@@ -1,5 +1,5 @@
 // What state a gpu shows: samples come once a second, progress at once, so the fresher of the two decides.
-import type { Gpu, GpuState } from '../api/types';
+import type { Gpu, GpuSharingSettings, GpuState } from '../api/types';
 import type { Fleet } from './fleet';
 
 export function shownState(gpu: Gpu, { live, loading, jobs }: Pick<Fleet, 'live' | 'loading' | 'jobs'>): GpuState {
@@ -9,4 +9,26 @@ export function shownState(gpu: Gpu, { live, loading, jobs }: Pick<Fleet, 'live'
   if (loading.has(gpu.uuid)) return 'loading';
   const ended = gpu.job !== null && jobs.get(gpu.job)?.state !== 'running';
   return gpu.state === 'busy' && ended ? 'idle' : gpu.state;
+}
+
+/** Whether an entry of `multi_gpu.gpus` names this gpu: by UUID, the beginning of it, or its number. */
+export function isNamed(entry: string, { uuid, index }: Pick<Gpu, 'uuid' | 'index'>): boolean {
+  return entry === uuid || entry === String(index) || (entry.length >= 8 && uuid.startsWith(entry));
+}
+
+/** The list with one gpu ticked or not. Entries for gpus that are away stay. */
+export function withListed(list: readonly string[], gpu: Pick<Gpu, 'uuid' | 'index'>, listed: boolean): string[] {
+  const others = list.filter((entry) => !isNamed(entry, gpu));
+  return listed ? [...others, gpu.uuid] : others;
+}
+
+/** `sharing.gpus` with one gpu's wish set, or taken back when it is empty. */
+export function withWish(
+  all: Readonly<Record<string, GpuSharingSettings>>,
+  uuid: string,
+  wish: Partial<GpuSharingSettings>,
+): Record<string, GpuSharingSettings> {
+  const { [uuid]: before, ...others } = all;
+  const kept = Object.entries({ ...before, ...wish }).filter(([, value]) => value !== '' && value !== undefined);
+  return kept.length === 0 ? others : { ...others, [uuid]: Object.fromEntries(kept) };
 }

@@ -249,12 +249,20 @@ class Page {
   }
 
   async changeSettings(change: SettingsChange): Promise<void> {
+    const why = await this.trySettings(change);
+    if (why !== null) this.notify('error', `${text.gpus.locked} ${why}`);
+  }
+
+  /** Returns why the server did not take the change, for the field that asked for it; null: it did. */
+  async trySettings(change: SettingsChange): Promise<string | null> {
     this.pendingSettings = { ...this.pendingSettings, ...change };
     try {
       await api.changeSettings(change);
+      return null;
     } catch (error) {
-      this.notify('error', `${text.gpus.locked} ${describe(error)}`);
       this.forgetPending(Object.keys(change) as (keyof SettingsChange)[]);
+      if (!(error instanceof ApiError) || error.status === 0) return describe(error);
+      return formErrors(error.problem, [], describe(error)).general;
     }
   }
 

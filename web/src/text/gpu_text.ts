@@ -130,6 +130,7 @@ export function sharingReason(reason: SharingReason, quietSeconds: number, now_m
     case 'quiet_hours':
       return until_ms === null ? 'quiet hours' : `quiet hours until ${clockTime(until_ms, now_ms)}`;
     case 'too_hot': {
+      if (reason.celsius === null) return 'too hot: cooling down';
       const ceiling = reason.ceiling_celsius === null ? '' : `, above ${Math.round(reason.ceiling_celsius)} °C`;
       return `${degrees(reason.celsius)}${ceiling}: cooling down`;
     }
@@ -147,10 +148,14 @@ export function sharingSentence(sharing: GpuSharing, quietSeconds: number, now_m
     const until = sharing.override_until_ms;
     return until === null ? 'Used although others may be here.' : `Used although others may be here, until ${clockTime(until, now_ms)}.`;
   }
-  const why = sharing.reasons.map((reason) => sharingReason(reason, quietSeconds, now_ms)).join('. ');
   const start = sharing.verdict === 'leaving' ? 'Finishes what runs, then leaves' : '';
-  const whole = [start, why].filter(Boolean).join(': ') || 'Not ours to use now';
-  return `${whole.charAt(0).toUpperCase()}${whole.slice(1)}.`;
+  const why = sharing.reasons.map((reason, i) => {
+    const said = sharingReason(reason, quietSeconds, now_ms);
+    // A program's name stays as it is.
+    const named = reason.kind === 'others_compute' && !!reason.name?.trim();
+    return named || (start && i === 0) ? said : `${said.charAt(0).toUpperCase()}${said.slice(1)}`;
+  });
+  return `${[start, why.join('. ')].filter(Boolean).join(': ') || 'Not ours to use now'}.`;
 }
 
 /** Whether somebody may say to use it anyway: against others and quiet hours, never against heat. */
