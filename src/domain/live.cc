@@ -7,8 +7,10 @@ std::optional<JobOutlook> outlook_of(const Job& job, const LiveState& live) {
   if (live.outlooks) {
     const auto found = live.outlooks->jobs.find(job.id);
     const auto of_this_state = [&job](const WaitingReason& reason) {
-      const bool held = reason.kind == WaitingReason::Kind::held || reason.kind == WaitingReason::Kind::no_gpu_fits;
-      return held == (job.state == JobState::held);
+      using Kind = WaitingReason::Kind;
+      const bool of_a_held_job =
+          reason.kind == Kind::held || reason.kind == Kind::no_gpu_fits || reason.kind == Kind::gpu_closed;
+      return of_a_held_job == (job.state == JobState::held);
     };
     if (found != live.outlooks->jobs.end() && of_this_state(found->second.reason)) return found->second;
   }

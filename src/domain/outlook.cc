@@ -12,7 +12,7 @@ namespace {
 
 using Kind = WaitingReason::Kind;
 
-constexpr std::array<std::pair<Kind, std::string_view>, 12> kNames = {{
+constexpr std::array<std::pair<Kind, std::string_view>, 13> kNames = {{
     {Kind::runs_next, "runs_next"},
     {Kind::waits_for_gpu, "waits_for_gpu"},
     {Kind::waits_for_warm_gpu, "waits_for_warm_gpu"},
@@ -24,6 +24,7 @@ constexpr std::array<std::pair<Kind, std::string_view>, 12> kNames = {{
     {Kind::gpu_keeps_models, "gpu_keeps_models"},
     {Kind::backing_off, "backing_off"},
     {Kind::no_gpu_fits, "no_gpu_fits"},
+    {Kind::gpu_closed, "gpu_closed"},
     {Kind::held, "held"},
 }};
 
@@ -126,6 +127,9 @@ std::string to_english(const WaitingReason& reason) {
       return format("{} stays with {}; loading there does not pay yet", gpu_of(reason), models_and_their_jobs(reason));
     case Kind::backing_off:
       return format("its worker did not start on {}{}", gpu_of(reason), in_a_while(reason, "next try"));
+    case Kind::gpu_closed:
+      return format("{} could take it, but gets no work for now; see that gpu for why, and to use it anyway",
+                    gpu_of(reason));
     case Kind::no_gpu_fits: return of_no_gpu(reason);
     case Kind::held: return std::string(reason.held ? of_holding(*reason.held) : "");
   }

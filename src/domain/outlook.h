@@ -31,6 +31,7 @@ struct WaitingReason {
     gpu_keeps_models,    // gpu stays with pushes_out, for which jobs_waiting wait
     backing_off,         // its worker died on gpu; the next try in ready_in_s
     no_gpu_fits,         // needed_bytes, largest_bytes
+    gpu_closed,          // gpu could take it, but gets no work for now: its health or sharing says why
     held,                // held
   } kind = Kind::behind_jobs;
 

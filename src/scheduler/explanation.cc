@@ -46,6 +46,20 @@ std::optional<WaitingReason> Explainer::reason_of(const OpenJob& job) const {
   return state_.uses_amp() ? by_amp(job) : by_simple_policy(job);
 }
 
+// The first one that could take the job, were it given work and all of its memory.
+const Slot* Explainer::closed_gpu_for(const OpenJob& job, const ModelFacts& model) const {
+  const Slot* found = nullptr;
+  for (const auto& [uuid, slot] : state_.gpus) {
+    const Gpu& gpu = slot.gpu;
+    const bool large_enough = model.memory_bytes + state_.policy.worker_overhead_bytes <= gpu.memory_total_bytes &&
+                              gpu.memory_total_bytes > job.more_than_bytes;
+    const bool allowed = engine_runs_on(model.engine, gpu.kind) && (!job.pin || *job.pin == uuid);
+    if (state_.terms_of(uuid).is_open() || !large_enough || !allowed) continue;
+    if (found == nullptr || slot.gpu.index < found->gpu.index) found = &slot;
+  }
+  return found;
+}
+
 WaitingReason Explainer::of_held(const OpenJob& job) const {
   WaitingReason held = reason(Kind::held, job);
   held.held = job.held;
@@ -57,6 +71,10 @@ WaitingReason Explainer::of_held(const OpenJob& job) const {
     const Gpu& gpu = state_.gpus.at(uuid).gpu;
     if (!engine_runs_on(model->second.engine, gpu.kind) || (job.pin && *job.pin != uuid)) continue;
     held.largest_bytes = std::max(held.largest_bytes, state_.usable_bytes(gpu));
+  }
+  if (const Slot* closed = closed_gpu_for(job, model->second)) {
+    held.kind = Kind::gpu_closed;
+    held.gpu = {closed->gpu.uuid, closed->gpu.index};
   }
   return held;
 }

@@ -25,6 +25,7 @@ class Explainer {
 
   static Board& synced(Scheduler::State& state);
   WaitingReason of_held(const OpenJob& job) const;
+  const Slot* closed_gpu_for(const OpenJob& job, const ModelFacts& model) const;
   WaitingReason by_simple_policy(const OpenJob& job) const;
   WaitingReason by_amp(const OpenJob& job) const;
   WaitingReason for_copies(const OpenJob& job, const BoardJob& entry, GpuMask copies) const;

@@ -193,5 +193,20 @@ TEST(Excerpt, HoldsWhatRunsAndTheFirstJobsOfTheQueue) {
   EXPECT_FALSE(next.empty());
 }
 
+TEST(Explanations, AJobThatOnlyAClosedGpuCouldTakeNamesIt) {
+  Rig rig;
+  rig.gpu(0, 8);
+  rig.gpu(1, 24);
+  rig.model("large", 20);
+  rig.give(GpuClosed{"gpu-1", GpuClosed::Workers::finish});
+  rig.submit(1, "large");
+  const auto reason = rig.scheduler.explain(JobId{1}, rig.now);
+  ASSERT_TRUE(reason);
+  EXPECT_EQ(reason->kind, WaitingReason::Kind::gpu_closed);
+  EXPECT_EQ(reason->gpu->uuid, "gpu-1");
+  EXPECT_EQ(to_english(*reason),
+            "gpu 1 could take it, but gets no work for now; see that gpu for why, and to use it anyway");
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
