@@ -367,6 +367,53 @@ for (const look of kLooks) {
   });
 }
 
+describe('the service of a gpu', () => {
+  const card = (page, index) => page.locator('#gpus article').nth(index);
+  const act = async (page, index, ...names) => {
+    await page.getByRole('button', { name: `Drain, resume or retire GPU ${index}` }).click();
+    for (const name of names) await card(page, index).getByRole('button', { name, exact: true }).click();
+  };
+
+  for (const look of [kLooks[0], kLooks[3]]) {
+    test(`drain and resume, at ${look.width} px`, () =>
+      visit(look, async (page) => {
+        await go(page, 'gpus');
+        await act(page, 1, 'Drain');
+        await card(page, 1).getByText('nothing new starts until it is resumed').waitFor();
+        assert.equal((await server.get('/gpus')).gpus[1].health.reason, 'operator_drained');
+        await page.evaluate(kAxe);
+        await assertAccessible(page, 'a drained gpu');
+        await assertNoSideways(page);
+        await act(page, 1, 'Resume');
+        await card(page, 1).locator('.health').waitFor({ state: 'detached' });
+      }));
+  }
+
+  test('retire asks first', () =>
+    visit(kLooks[0], async (page) => {
+      await act(page, 1, 'Retire', 'Keep it');
+      assert.equal((await server.get('/gpus')).gpus[1].health.state, 'healthy');
+      await page.keyboard.press('Escape');
+      await act(page, 1, 'Retire', 'Yes, retire it');
+      await card(page, 1).getByText('It takes no work until it is resumed').waitFor();
+      await server.post('/gpus/1/resume');
+      await card(page, 1).getByText('It takes no work until it is resumed').waitFor({ state: 'detached' });
+    }));
+
+  test('the terms of sharing are set, and a refusal stays beside its field', () =>
+    visit(kLooks[0], async (page) => {
+      await page.getByText('Which GPUs, and sharing them with others').click();
+      await page.locator('#gpu-share').selectOption('idle_only');
+      await until('the share', async () => (await server.get('/settings'))['sharing.share'] === 'idle_only');
+      await page.locator('#gpu-quiet').locator('xpath=ancestor::details[1]/summary').click();
+      await page.locator('#gpu-quiet').fill('-5');
+      await page.locator('#gpu-quiet').blur();
+      await page.locator('#gpu-quiet-error').waitFor();
+      assert.equal(await page.locator('#gpu-quiet').inputValue(), '-5');
+      await server.put('/settings', { 'sharing.share': 'auto' });
+    }, [/status of 4\d\d/]));
+});
+
 describe('on an address that others reach', () => {
   let open;
   before(async () => {
