@@ -1286,6 +1286,15 @@ export interface components {
             "multi_gpu.gpus"?: string[];
             /** @description UUID used while multi-GPU is off; empty: the one with the most free memory. */
             "multi_gpu.single_gpu"?: string;
+            /** @enum {string} */
+            "sharing.share"?: "auto" | "polite" | "idle_only" | "always";
+            /** Format: int64 */
+            "sharing.quiet_seconds"?: number;
+            /** @description Whole degrees Celsius from 30 to 120, `auto` or `off`. */
+            "sharing.temperature_ceiling"?: number | string;
+            "sharing.gpus"?: {
+                [key: string]: components["schemas"]["GpuSharingSettings"];
+            };
             /**
              * @description How jobs are distributed while multi-GPU is on.
              * @enum {string}

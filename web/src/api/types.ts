@@ -28,8 +28,7 @@ export type GpuHistory = Schemas['GpuHistory'];
 export type Alarm = Schemas['Alarm'];
 export type Telemetry = Schemas['Telemetry'];
 export type Settings = Schemas['Settings'];
-/** Any of the settings. */
-export type SettingsChange = Partial<Settings>;
+export type SettingsChange = Schemas['SettingsChange'];
 export type Counts = Schemas['Counts'];
 /** What is paused. */
 export type Pauses = Schemas['Queue'];
