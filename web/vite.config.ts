@@ -14,7 +14,7 @@ export default defineConfig({
     cssCodeSplit: false,
   },
   server: {
-    // `npm run dev` beside a running `pixelfleet serve`, or beside `npm run fake`.
+    // `npm run dev` beside a running `pixelfleet serve`.
     proxy: { '/api': { target: server, ws: true } },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
