@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/mutex.h"
@@ -183,6 +185,8 @@ class Loop final : public Service {
   void carry_out(const health::ClearAlarm& action);
   void carry_out(const health::RefuseOrder& action);
   void carry_out(const health::WakeAt& action);
+  // Told with the scheduler's next step, when what it concerns is in order; tell_ does it at once where that may be.
+  void observe(std::variant<health::Event, sharing::Event> event) { observations_.push_back(std::move(event)); }
   void carry_out_observations();
   Result<GpuUuid> find_gpu_called(const std::string& text) const;  // also one that is lost
   GpuStatus status_of(const GpuUuid& gpu) const;

@@ -181,8 +181,8 @@ void Loop::handle(WorkerIsReady& message) {
   const auto worker = workers_.find(message.worker);
   if (worker == workers_.end()) return;
   worker->second.phase = WorkerFacts::Phase::ready;
-  tell_sharing(sharing::WorkerReady{message.worker});
-  if (message.device_bytes > 0) tell_sharing(sharing::WorkerMeasured{message.worker, message.device_bytes});
+  observe(sharing::WorkerReady{message.worker});
+  if (message.device_bytes > 0) observe(sharing::WorkerMeasured{message.worker, message.device_bytes});
   worker->second.engine = message.engine;
   worker->second.engine_version = message.engine_version;
   if (const auto expected = std::exchange(worker->second.expected_seconds, {})) {
@@ -327,12 +327,12 @@ void Loop::handle(ChunkIsOver& message) {
   if (const auto worker = workers_.find(message.worker); worker != workers_.end()) {
     const auto& [gpu, model] = std::tie(worker->second.gpu, worker->second.model);
     if (message.outcome == "done") {
-      tell_health(health::ChunkDone{gpu, chunk->second.job, model});
+      observe(health::ChunkDone{gpu, chunk->second.job, model});
     } else {
-      tell_health(health::ChunkDropped{gpu});  // the worker lives and has answered: no fault of the gpu
+      observe(health::ChunkDropped{gpu});  // the worker lives and has answered: no fault of the gpu
     }
   }
-  tell_sharing(sharing::ChunkEnded{message.worker});
+  observe(sharing::ChunkEnded{message.worker});
   chunks_.erase(chunk);
   auto outcome = scheduler::ChunkOutcome::done;
   if (message.outcome == "cancelled") outcome = scheduler::ChunkOutcome::cancelled;
