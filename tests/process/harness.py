@@ -68,14 +68,23 @@ def command_line(pid):
 
 def descendants(pid):
     found = []
-    for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            pids = [int(child) for child in children.read_text().split()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        for child in pids:
-            found += [child, *descendants(child)]
+    for child in children(pid):
+        found += [child, *descendants(child)]
     return found
+
+
+def children(pid):
+    """Of all its threads. One that ends meanwhile has none, nor has a process."""
+    pids = []
+    try:
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                pids += [int(child) for child in path.read_text().split()]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    except FileNotFoundError:  # the folder itself
+        pass
+    return pids
 
 
 class EventStream:
