@@ -265,7 +265,7 @@ scheduler::Policy Loop::policy() const {
 }
 
 void Loop::warn_of_gpus_not_here() const {
-  if (!gpus_known_) return;
+  if (!gpus_listed_) return;
   for (const std::string& listed : settings().multi_gpu_list) {
     const bool here = std::any_of(gpus_.begin(), gpus_.end(), [&](const Gpu& gpu) { return is_called(gpu, listed); });
     if (here) continue;
