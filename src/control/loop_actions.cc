@@ -89,10 +89,7 @@ void Loop::queue(const scheduler::SetJobState& action) {
   CHECK(open != nullptr);
   change(ledger_.set_state(*open, action.state, action.held, action.error, action.worker_deaths, now_));
   if (action.state != JobState::running) progress_.erase(action.job);
-  if (open->job.ended()) {
-    tell_health(health::JobForgotten{action.job});
-    tell_sharing(sharing::JobForgotten{action.job});
-  }
+  if (open->job.ended()) tell_health(health::JobForgotten{action.job});
   tell_job("job.updated", open->job);
   forget_if_over(action.job);
 }

@@ -27,6 +27,8 @@ std::optional<Instant> quiet_until(const Memory& memory, const GpuMemory& gpu, I
   return until ? std::optional(Instant(*until - *memory.local_ahead)) : std::nullopt;
 }
 
+bool yields_to_override(const Reason& reason) { return !std::holds_alternative<TooHot>(reason); }
+
 }  // namespace
 
 Share share_of(const Memory& memory, const GpuMemory& gpu) {
@@ -48,8 +50,6 @@ Duration quiet_time_of(const Memory& memory, const GpuMemory& gpu) {
 bool overridden(const GpuMemory& gpu, Instant now) {
   return gpu.override_ && (!gpu.override_->until || *gpu.override_->until > now);
 }
-
-bool yields_to_override(const Reason& reason) { return !std::holds_alternative<TooHot>(reason); }
 
 std::vector<Reason> reasons_for(const Memory& memory, const GpuMemory& gpu, Instant now) {
   std::vector<Reason> reasons;

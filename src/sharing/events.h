@@ -121,17 +121,11 @@ struct GpuOverridden {
 struct GpuOverrideEnded {
   GpuUuid gpu;
 };
-struct JobOverridden {  // the same for one job: Sharing::admits
-  JobId job;
-};
-struct JobForgotten {  // it ended, or its override was taken back
-  JobId job;
-};
 struct TimerFired {};
 
 using Event = std::variant<SettingsChanged, LocalTimeTold, GpuArrived, GpuGone, GpuSampled, WorkerStarted,
                            WorkerSpawned, WorkerReady, WorkerMeasured, WorkerEnded, ChunkStarted, ChunkEnded,
-                           GpuOverridden, GpuOverrideEnded, JobOverridden, JobForgotten, TimerFired>;
+                           GpuOverridden, GpuOverrideEnded, TimerFired>;
 
 // --- why a gpu gets no work -----------------------------------------------------------------------------------
 
@@ -168,8 +162,7 @@ std::optional<Share> share_from(std::string_view text);  // "idle-only" as "idle
 enum class Running { finish, abandon };  // abandon: the chunk is queued again and is nobody's failed attempt
 enum class Workers { keep, end };        // end: as soon as nothing runs, so that the memory is theirs
 
-// Start nothing more there. Told again when more is asked for than before, and when workers that an overriding job
-// needed may go.
+// Start nothing more there. Told again when more is asked for than before.
 struct Close {
   GpuUuid gpu;
   Running running = Running::finish;

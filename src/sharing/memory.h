@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "sharing/events.h"
@@ -56,7 +55,6 @@ struct Memory {
   std::optional<Duration> local_ahead = {};  // absent: not told, and no hour is quiet
   Holdings holdings;
   std::map<GpuUuid, GpuMemory> gpus;
-  std::set<JobId> overridden_jobs;
   std::optional<Instant> wake_at;
   Instant now = {};  // of the last step
 };

@@ -1,6 +1,5 @@
 #include "sharing/sharing.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "sharing/turn_internal.h"
@@ -14,14 +13,6 @@ std::vector<Action> Sharing::step(const Event& event, Instant now) {
   Turn(memory_, now, actions).run(event);
   memory_.now = now;
   return actions;
-}
-
-bool Sharing::admits(const GpuUuid& gpu, JobId job) const {
-  const auto found = memory_.gpus.find(gpu);
-  if (found == memory_.gpus.end() || found->second.presence == GpuMemory::Presence::gone) return false;
-  const auto reasons = reasons_for(memory_, found->second, memory_.now);
-  return reasons.empty() ||
-         (memory_.overridden_jobs.contains(job) && std::all_of(reasons.begin(), reasons.end(), yields_to_override));
 }
 
 std::vector<Verdict> Sharing::gpus() const {

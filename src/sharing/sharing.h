@@ -49,10 +49,6 @@ class Sharing {
   // that were never seen are ignored. Samples are expected about once a second.
   [[nodiscard]] std::vector<Action> step(const Event& event, Instant now);
 
-  // Whether a chunk of this job may start there now: the gpu is open, or the job is overridden and only what an
-  // override lifts closes it. Ask again after Close, Open and JobOverridden.
-  bool admits(const GpuUuid& gpu, JobId job) const;
-
   // Of the gpus in the list, by uuid.
   std::vector<Verdict> gpus() const;
 

@@ -473,31 +473,6 @@ TEST(Sharing, AnOverrideWithoutEndHoldsUntilTakenBack) {
   EXPECT_EQ(rig.why(), "others_compute");
 }
 
-TEST(Sharing, AnOverriddenJobIsAdmittedWhereOthersCompute) {
-  Rig rig;
-  rig.stays(with_others(), 1);
-  EXPECT_FALSE(rig.sharing.admits("a", JobId{7}));
-  rig.step(JobOverridden{JobId{7}});
-  EXPECT_TRUE(rig.sharing.admits("a", JobId{7}));
-  EXPECT_FALSE(rig.sharing.admits("a", JobId{8}));
-  EXPECT_FALSE(rig.sharing.admits("b", JobId{7})) << "no such gpu";
-  GpuSample hot = with_others();
-  hot.temperature_celsius = 95;
-  rig.stays(hot, 6);
-  EXPECT_FALSE(rig.sharing.admits("a", JobId{7}));
-}
-
-TEST(Sharing, TheWorkersOfAnOverriddenJobGoWhenItEnds) {
-  Rig rig;
-  rig.stays(with_others(), 1);
-  rig.step(JobOverridden{JobId{7}});
-  rig.start_worker(1, 100);
-  rig.closes.clear();
-  rig.step(JobForgotten{JobId{7}});
-  ASSERT_EQ(rig.closes.size(), 1u);
-  EXPECT_EQ(rig.closes[0].workers, Workers::end);
-}
-
 // --- settings, gpus ---
 
 TEST(Sharing, OnADeskItIsAlways) {
@@ -539,7 +514,6 @@ TEST(Sharing, AGpuThatLeavesIsNotToldAndItsHistoryStays) {
   rig.stays(calm("a"), 1);
   rig.step(GpuGone{"a"});
   EXPECT_THAT(rig.sharing.gpus(), IsEmpty());
-  EXPECT_FALSE(rig.sharing.admits("a", JobId{7}));
   rig.passes(30);
   rig.closes.clear();
   rig.step(GpuArrived{make_gpu("a")});

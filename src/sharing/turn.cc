@@ -82,16 +82,4 @@ void Turn::on(const GpuOverrideEnded& event) {
   if (GpuMemory* gpu = find(event.gpu)) gpu->override_.reset();
 }
 
-void Turn::on(const JobOverridden& event) { memory_.overridden_jobs.insert(event.job); }
-
-void Turn::on(const JobForgotten& event) {
-  if (memory_.overridden_jobs.erase(event.job) == 0 || !memory_.overridden_jobs.empty()) return;
-  all_touched_ = All::touched;
-  // The workers that it needed on closed gpus may go: those are told again.
-  for (auto& [uuid, gpu] : memory_.gpus) {
-    const bool closed = gpu.told && *gpu.told != GpuMemory::Demand::none;
-    if (closed && memory_.holdings.any_on(uuid)) gpu.told = GpuMemory::Demand::finish_and_keep;
-  }
-}
-
 }  // namespace pixelfleet::sharing

@@ -41,8 +41,6 @@ class Turn {
   void on(const GpuSampled& event);
   void on(const GpuOverridden& event);
   void on(const GpuOverrideEnded& event);
-  void on(const JobOverridden& event);
-  void on(const JobForgotten& event);
   template <class Other>
   void on(const Other&) {}  // about workers: nothing follows from them alone
   void on(const TimerFired&) { all_touched_ = All::touched; }
@@ -79,7 +77,6 @@ Share share_of(const Memory& memory, const GpuMemory& gpu);
 Duration quiet_time_of(const Memory& memory, const GpuMemory& gpu);
 bool overridden(const GpuMemory& gpu, Instant now);
 std::vector<Reason> reasons_for(const Memory& memory, const GpuMemory& gpu, Instant now);
-bool yields_to_override(const Reason& reason);
 GpuMemory::Demand demand_of(const std::vector<Reason>& reasons, Share share);
 
 }  // namespace pixelfleet::sharing
