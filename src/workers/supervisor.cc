@@ -281,7 +281,10 @@ class RealSupervisor final : public Supervisor {
                    {worker_environment::kDevices, std::string(name(spec.gpu.kind))},
                    {worker_environment::kModel, spec.model.key}};
     if (spec.gpu.kind == GpuKind::amd) {
-      environment.insert(environment.end(), {{"GGML_VK_VISIBLE_DEVICES", index}, {"HIP_VISIBLE_DEVICES", index}});
+      // ROCm knows the card by its own name; only where it has none, and with Vulkan, by its place among them.
+      const bool named = spec.gpu.uuid.starts_with("GPU-");
+      environment.emplace_back(named ? "ROCR_VISIBLE_DEVICES" : "HIP_VISIBLE_DEVICES", named ? spec.gpu.uuid : index);
+      environment.emplace_back("GGML_VK_VISIBLE_DEVICES", index);
     }
     if (options_.sandbox == SandboxPolicy::off) environment.emplace_back(worker_environment::kSandbox, "off");
     return command;
