@@ -68,7 +68,8 @@ void check_engine(Findings& findings, const Config& config, const char* name) {
 }
 
 void check_gpus(Findings& findings, const Config& config) {
-  const auto gpus = list_gpus(config);
+  auto look = look_at_gpus(config);
+  const auto gpus = look ? look->look() : Result<std::vector<GpuStatus>>(fail(look.error()));
   if (!gpus) {
     findings.bad("gpus", gpus.error().message, "pixelfleet gpus");
     return;

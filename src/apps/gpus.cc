@@ -1,5 +1,7 @@
 #include "apps/gpus.h"
 
+#include <utility>
+
 #include "apps/paths.h"
 #include "domain/gpu_spec.h"
 
@@ -22,10 +24,10 @@ Result<gpu::GpuSource::Options> gpu_options(const Config& config) {
   return options;
 }
 
-Result<std::vector<GpuStatus>> list_gpus(const Config& config) {
-  const auto options = gpu_options(config);
+Result<gpu::GpuLook> look_at_gpus(const Config& config) {
+  auto options = gpu_options(config);
   if (!options) return fail(options.error());
-  return gpu::look_at_gpus(*options, kLookTimeout);
+  return gpu::GpuLook(std::move(*options), kLookTimeout);
 }
 
 }  // namespace pixelfleet::apps

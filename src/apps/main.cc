@@ -59,7 +59,11 @@ cli::Hooks make_hooks() {
   };
   hooks.catalog = load_catalog;
   hooks.add_model = add_model;
-  hooks.gpus = list_gpus;
+  hooks.look_at_gpus = [](const Config& config) -> Result<cli::GpuLook> {
+    auto look = look_at_gpus(config);
+    if (!look) return fail(look.error());
+    return [look = std::make_shared<gpu::GpuLook>(std::move(*look))] { return look->look(); };
+  };
   hooks.history = [](const Config& config, std::size_t limit) {
     return store::read_history(config.data_directory, limit);
   };

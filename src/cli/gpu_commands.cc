@@ -28,19 +28,36 @@ namespace {
 constexpr int kIntervalMs = 1000;
 constexpr double kMegabyte = 1 << 20;
 
-Result<Json> look_at_gpus(const Config& config, const Hooks& hooks) {
-  const auto server = hooks.find_server(config);
-  if (server && *server) {
-    auto live = Client(**server).get("/api/v1/gpus");
-    if (!live) return fail(live.error());
-    return std::move((*live)["gpus"]);
+// What a server tells of the gpus, or what they tell themselves while none runs.
+class Eyes {
+ public:
+  Eyes(const Config& config, const Hooks& hooks) : config_(config), hooks_(hooks) {}
+
+  Result<Json> look() {
+    const auto server = hooks_.find_server(config_);
+    if (server && *server) {
+      own_ = nullptr;
+      auto live = Client(**server).get("/api/v1/gpus");
+      if (!live) return fail(live.error());
+      return std::move((*live)["gpus"]);
+    }
+    if (!own_) {
+      auto look = hooks_.look_at_gpus(config_);
+      if (!look) return fail(look.error());
+      own_ = std::move(*look);
+    }
+    const auto found = own_();
+    if (!found) return fail(found.error());
+    Json gpus = Json::array();
+    for (const GpuStatus& status : *found) gpus.push_back(to_json(status));
+    return gpus;
   }
-  const auto found = hooks.gpus(config);
-  if (!found) return fail(found.error());
-  Json gpus = Json::array();
-  for (const GpuStatus& status : *found) gpus.push_back(to_json(status));
-  return gpus;
-}
+
+ private:
+  const Config& config_;
+  const Hooks& hooks_;
+  GpuLook own_;
+};
 
 std::string gib(const Json& bytes) {
   return bytes.is_number() ? format("{:.1f}", bytes.get<double>() / (1 << 30)) : std::string("-");
@@ -116,10 +133,22 @@ class Terminal {
   const bool is_one_;
 };
 
+// Pictures on a screen are nobody's computing. Other programs may hide in what is not accounted for, so that counts.
+double computing_bytes(const Json& gpu) {
+  double bytes = gpu["memory_used_bytes"].get<double>();
+  const auto detail = gpu.find("detail");
+  if (detail == gpu.end() || !detail->is_object() || !(*detail)["processes"].is_array()) return bytes;
+  for (const Json& process : (*detail)["processes"]) {
+    const Json& used = process["memory_used_bytes"];
+    if (process["kind"] == "graphics" && used.is_number()) bytes -= used.get<double>();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 int gpus_list(const Config& config, Output output, const Hooks& hooks) {
-  const auto gpus = look_at_gpus(config, hooks);
+  const auto gpus = Eyes(config, hooks).look();
   if (!gpus) return report(gpus.error());
   if (output == Output::json) {
     print_json({{"gpus", *gpus}});
@@ -139,7 +168,8 @@ int gpus_list(const Config& config, Output output, const Hooks& hooks) {
 }
 
 int gpus_watch(const Config& config, const Hooks& hooks) {
-  auto gpus = look_at_gpus(config, hooks);
+  Eyes eyes(config, hooks);
+  auto gpus = eyes.look();
   if (!gpus) return report(gpus.error());
   GpuScreen screen;
   const Keyboard keyboard;
@@ -148,7 +178,7 @@ int gpus_watch(const Config& config, const Hooks& hooks) {
     if (gpus) screen.add(*gpus);
     terminal.show(screen, gpus ? "q: leave" : "as last seen: " + gpus.error().message);
     if (!keyboard.goes_on(kIntervalMs)) return kExitOk;
-    gpus = look_at_gpus(config, hooks);
+    gpus = eyes.look();
   } while (std::ferror(stdout) == 0);
   return kExitOk;
 }
@@ -178,7 +208,7 @@ std::vector<std::string> idle_gpus(const Json& gpus, const IdleLimits& limits) {
     if (text(gpu, "kind") == "cpu" || (state != "idle" && state != "unused")) continue;
     const Json& used = gpu["memory_used_bytes"];
     const Json& ratio = gpu["utilization_ratio"];
-    if (!used.is_number() || used.get<double>() >= limits.memory_bytes) continue;
+    if (!used.is_number() || computing_bytes(gpu) >= limits.memory_bytes) continue;
     if (ratio.is_number() && ratio.get<double>() >= limits.utilisation_ratio) continue;
     const Json& total = gpu["memory_total_bytes"];
     const double free = (total.is_number() ? total.get<double>() : 0.0) - used.get<double>();
@@ -194,8 +224,9 @@ int gpus_pick(const Config& config, int count, Wait wait, Output output, const H
   const IdleLimits limits{config.idle_memory_mb * kMegabyte, config.idle_utilization_percent / 100.0};
   std::optional<Keyboard> keyboard;
   if (wait == Wait::until_idle) keyboard.emplace();
+  Eyes eyes(config, hooks);
   for (;;) {
-    const auto gpus = look_at_gpus(config, hooks);
+    const auto gpus = eyes.look();
     if (!gpus) return report(gpus.error());
     std::vector<std::string> idle = idle_gpus(*gpus, limits);
     if (idle.size() >= static_cast<std::size_t>(count)) {

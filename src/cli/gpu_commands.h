@@ -29,8 +29,9 @@ enum class Wait { no, until_idle };
 // The UUIDs of so many idle gpus, with commas, as CUDA_VISIBLE_DEVICES wants them.
 int gpus_pick(const Config& config, int count, Wait wait, Output output, const Hooks& hooks);
 
-// Of the array `gpus` of the API those idle now, most free memory first. A gpu whose memory use is unknown is not idle,
-// nor is a CPU or one where the server loads or works; unknown utilisation counts as none.
+// Of the array `gpus` of the API those idle now, most free memory first. What screens need does not count as in use. A
+// gpu whose memory use is unknown is not idle, nor is a CPU or one where the server loads or works; unknown utilisation
+// counts as none.
 std::vector<std::string> idle_gpus(const Json& gpus, const IdleLimits& limits);
 
 }  // namespace pixelfleet::cli

@@ -38,6 +38,15 @@ TEST(IdleGpus, NeedAKnownMemoryUseAndNoKnownWork) {
   EXPECT_THAT(idle_gpus(Json::array(), kLimits), IsEmpty());
 }
 
+TEST(IdleGpus, MayDriveScreens) {
+  const auto process = [](const char* kind, Json used) { return Json{{"kind", kind}, {"memory_used_bytes", used}}; };
+  Json drives = gpu(0, 1500, 0.0);
+  drives["detail"]["processes"] = {process("graphics", 600), process("graphics", nullptr)};
+  Json computes = gpu(1, 1500, 0.0);
+  computes["detail"]["processes"] = {process("graphics", 400), process("compute", 1100)};
+  EXPECT_THAT(idle_gpus({drives, computes}, kLimits), ElementsAre("GPU-0"));
+}
+
 TEST(IdleGpus, WithMostFreeMemoryComeFirstThenByIndex) {
   EXPECT_THAT(idle_gpus({gpu(2, 500, 0.0), gpu(1, 100, 0.0), gpu(0, 100, 0.0)}, kLimits),
               ElementsAre("GPU-0", "GPU-1", "GPU-2"));

@@ -28,6 +28,9 @@ struct NewModel {
   std::vector<std::pair<PartRole, std::string>> parts;  // role, file
 };
 
+// Looks at the gpus without a server, each time it is called; what it needs for that lives as long as it does.
+using GpuLook = std::function<Result<std::vector<GpuStatus>>()>;
+
 struct Hooks {
   std::string version;
   std::function<int(const LoadedConfig&)> serve;  // until it is told to end; an exit code
@@ -39,7 +42,7 @@ struct Hooks {
   std::function<Result<std::unique_ptr<PrivateServer>>(const Config&)> start_private_server;
   std::function<Result<CatalogPtr>(const Config&)> catalog;
   std::function<Result<Model>(const Config&, const NewModel&)> add_model;
-  std::function<Result<std::vector<GpuStatus>>(const Config&)> gpus;
+  std::function<Result<GpuLook>(const Config&)> look_at_gpus;
   // The newest so many jobs of the data directory, whether a server runs on it or not.
   std::function<Result<std::vector<Job>>(const Config&, std::size_t limit)> history;
 };

@@ -198,7 +198,9 @@ Result<simulator::Trace> read_history(const SimulateArguments& arguments, const 
   }
   for (const std::string& note : history->notes) std::fprintf(stderr, "pixelfleet: %s\n", note.c_str());
   if (arguments.gpus) return std::move(history->trace);
-  const auto found = hooks.gpus(config);
+  const auto look = hooks.look_at_gpus(config);
+  if (!look) return fail(look.error());
+  const auto found = (*look)();
   if (!found) return fail(found.error());
   std::vector<Gpu> gpus;
   for (const GpuStatus& status : *found) gpus.push_back(status.gpu);

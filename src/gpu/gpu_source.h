@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,8 +15,11 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "control/ports.h"
+#include "gpu/report.h"
 
 namespace pixelfleet::gpu {
+
+class MonitorProcess;
 
 class GpuSource {
  public:
@@ -41,8 +45,31 @@ class GpuSource {
   std::thread thread_;
 };
 
-// One look without a server: the gpus and their condition. A driver that fails, or is silent for `timeout`, leaves the
-// CPU, and a warning in the log.
-Result<std::vector<GpuStatus>> look_at_gpus(const GpuSource::Options& options, std::chrono::milliseconds timeout);
+// Looks at the gpus without a server, as often as it is asked: their condition by the newest report of a monitor
+// process that lives as long as this object. Not thread-safe.
+class GpuLook {
+ public:
+  // `timeout`: for the first report, and after it for the age of the last one.
+  GpuLook(GpuSource::Options options, std::chrono::milliseconds timeout);
+  ~GpuLook();
+  GpuLook(GpuLook&&) noexcept;
+  GpuLook& operator=(GpuLook&&) = delete;
+
+  // Waits for the very first report only. A driver that is absent, or says nothing from the start, leaves the CPU, with
+  // a warning in the log when that is news; one that falls silent later is unavailable until it answers again.
+  Result<std::vector<GpuStatus>> look();
+
+ private:
+  Result<Report> newest_report();
+  void warn_once(const std::string& reason);
+
+  GpuSource::Options options_;
+  std::chrono::milliseconds timeout_;
+  std::unique_ptr<MonitorProcess> monitor_;
+  std::optional<Report> report_;                    // the last one
+  std::chrono::steady_clock::time_point heard_at_;  // or started, before that
+  bool has_reported_ = false;                       // any monitor, ever
+  std::string warned_of_;
+};
 
 }  // namespace pixelfleet::gpu

@@ -1,6 +1,7 @@
 #include "gpu/gpu_source.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "domain/gpu_spec.h"
 #include "gpu/testing/collecting_inbox.h"
@@ -156,24 +157,48 @@ TEST_F(Source, AProgramThatCannotBeStartedIsTold) {
   EXPECT_NE(telemetry->telemetry.reason.find("/nonexistent/pixelfleet"), std::string::npos);
 }
 
-TEST_F(Source, OneLookNeedsNoServer) {
+TEST_F(Source, LooksNeedNoServer) {
   const FakeDriver fake(kTwoGpus);
-  const auto statuses = look_at_gpus(options("gpu-monitor"), std::chrono::seconds(10));
+  GpuLook look(options("gpu-monitor"), std::chrono::seconds(10));
+  const auto statuses = look.look();
   ASSERT_TRUE(statuses);
   ASSERT_EQ(statuses->size(), 2u);
   EXPECT_EQ((*statuses)[0].sample.power_watts, 250.5);
 
-  const auto silent = look_at_gpus(options("silent-monitor"), std::chrono::milliseconds(30));
+  const auto silent = GpuLook(options("silent-monitor"), std::chrono::milliseconds(30)).look();
   ASSERT_TRUE(silent);
   EXPECT_EQ(silent->at(0).gpu.uuid, "cpu-0");
 
   GpuSource::Options given;
   given.instead = parse_gpu_spec("cpu+8GiB").value();
-  const auto listed = look_at_gpus(given, std::chrono::seconds(1));
+  const auto listed = GpuLook(given, std::chrono::seconds(1)).look();
   ASSERT_TRUE(listed);
   ASSERT_EQ(listed->size(), 2u);
   EXPECT_TRUE((*listed)[0].sample.memory_free_bytes);
   EXPECT_FALSE((*listed)[1].sample.memory_free_bytes);
+}
+
+TEST_F(Source, LooksSayThatADriverFellSilentAndSeeItReturn) {
+  FakeDriver fake(kTwoGpus);
+  GpuLook look(options("gpu-monitor"), std::chrono::seconds(10));
+  ASSERT_TRUE(look.look());
+  const auto until = [&](auto wanted) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    auto seen = look.look();
+    while (!wanted(seen) && std::chrono::steady_clock::now() < give_up) {
+      ::poll(nullptr, 0, 20);  // a look never waits once there was a report
+      seen = look.look();
+    }
+    return seen;
+  };
+  fake.says(two_gpus_and("segv"));
+  const auto silent = until([](const auto& seen) { return !seen; });
+  ASSERT_FALSE(silent);
+  EXPECT_EQ(silent.error().code, ErrorCode::unavailable) << "not the CPU: the gpus are still there";
+  fake.says(kTwoGpus);
+  const auto back = until([](const auto& seen) { return seen.has_value(); });
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->size(), 2u);
 }
 
 }  // namespace

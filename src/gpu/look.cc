@@ -19,35 +19,59 @@ GpuStatus status_of(const Gpu& gpu) {
   return status;
 }
 
-// The monitor's first report, or why there is none.
-Result<Report> first_report(const std::vector<std::string>& command, std::chrono::milliseconds timeout) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  auto monitor = MonitorProcess::start(command);
-  if (!monitor) return fail(monitor.error());
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) return fail(ErrorCode::unavailable, "the NVIDIA driver does not answer");
-    pollfd watched{monitor->fd(), POLLIN, 0};
+}  // namespace
+
+GpuLook::GpuLook(GpuSource::Options options, std::chrono::milliseconds timeout)
+    : options_(std::move(options)), timeout_(timeout) {}
+GpuLook::~GpuLook() = default;
+GpuLook::GpuLook(GpuLook&&) noexcept = default;
+
+// Where none lives, because it ended or was silent for too long, this starts another.
+Result<Report> GpuLook::newest_report() {
+  if (!monitor_) {
+    auto started = MonitorProcess::start(options_.monitor_command);
+    if (!started) return fail(started.error());
+    monitor_ = std::make_unique<MonitorProcess>(std::move(*started));
+    report_.reset();
+    heard_at_ = std::chrono::steady_clock::now();
+  }
+  for (;;) {
+    auto received = monitor_->read_reports();
+    const auto now = std::chrono::steady_clock::now();
+    if (!received.reports.empty()) {
+      report_ = std::move(received.reports.back());
+      has_reported_ = true;
+      heard_at_ = now;
+    } else if (received.ended) {
+      monitor_.reset();
+      return fail(ErrorCode::unavailable, "the gpu monitor ended without a report");
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(heard_at_ + timeout_ - now).count();
+    if (left <= 0) monitor_.reset();
+    if (left > 0 && report_) return *report_;
+    if (left <= 0 || has_reported_) return fail(ErrorCode::unavailable, "the NVIDIA driver does not answer");
+    pollfd watched{monitor_->fd(), POLLIN, 0};
     if (::poll(&watched, 1, static_cast<int>(left)) < 0 && errno != EINTR) {
       return fail(system_error("cannot wait for the gpu monitor", errno));
     }
-    auto received = monitor->read_reports();
-    if (!received.reports.empty()) return std::move(received.reports.front());
-    if (received.ended) return fail(ErrorCode::unavailable, "the gpu monitor ended without a report");
   }
 }
 
-}  // namespace
+void GpuLook::warn_once(const std::string& reason) {
+  if (warned_of_ != reason) log::warn("gpu", "{}", reason);
+  warned_of_ = reason;
+}
 
-Result<std::vector<GpuStatus>> look_at_gpus(const GpuSource::Options& options, std::chrono::milliseconds timeout) {
+Result<std::vector<GpuStatus>> GpuLook::look() {
   std::vector<GpuStatus> statuses;
-  if (!options.instead.empty()) {
-    for (const Gpu& gpu : options.instead) statuses.push_back(status_of(gpu));
+  if (!options_.instead.empty()) {
+    for (const Gpu& gpu : options_.instead) statuses.push_back(status_of(gpu));
     return statuses;
   }
-  const auto report = first_report(options.monitor_command, timeout);
-  if (!report) log::warn("gpu", "{}", report.error().message);
-  if (report && report->driver == Driver::failing) log::warn("gpu", "{}", report->reason);
+  const auto report = newest_report();
+  if (!report && has_reported_) return fail(report.error());
+  if (!report) warn_once(report.error().message);
+  if (report && report->driver == Driver::failing) warn_once(report->reason);
   if (report) {
     for (const Reading& reading : report->readings) {
       GpuStatus status;
