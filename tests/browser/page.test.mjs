@@ -2,19 +2,12 @@
 // waits for time to pass: each step waits for what a person would see.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { launchBrowser, openPage } from './browser.mjs';
+import { launchBrowser } from './browser.mjs';
 import { Server, until } from './server.mjs';
+import { assertAccessible, assertNoSideways, go, kLooks, visitPage } from './visit.mjs';
 
-const kAxe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const kLooks = [
-  { width: 1280, height: 900, colorScheme: 'dark' },
-  { width: 1280, height: 900, colorScheme: 'light' },
-  { width: 390, height: 844, colorScheme: 'dark' },
-  { width: 390, height: 844, colorScheme: 'light' },
-];
 // About 5 s of work on one gpu at the test's time scale: long enough for others to wait behind it.
 const kLongJob = { prompt: 'a long job', model: 'demo-landscape', steps: 200, count: 10, width: 256, height: 256 };
 
@@ -34,29 +27,7 @@ beforeEach(async () => {
   await server.put('/settings', { 'multi_gpu.enabled': false, 'multi_gpu.max_gpus': 4 });
 });
 
-/** Opens the page, runs the steps, and checks that the browser had nothing to complain about but what is `expected`. */
-async function visit(look, steps, expected = [], address = server.address) {
-  const { context, page, complaints } = await openPage(browser, { ...look, address });
-  page.setDefaultTimeout(20_000);
-  try {
-    if (address === server.address) await page.locator('#connection[data-status="live"]').waitFor();
-    await steps(page);
-    const surprises = complaints.filter((line) => !expected.some((pattern) => pattern.test(line)));
-    assert.deepEqual(surprises, []);
-  } catch (error) {
-    error.message += `\n--- browser:\n${complaints.join('\n')}\n--- server:\n${server.output.slice(-4000)}`;
-    throw error;
-  } finally {
-    await context.close();
-  }
-}
-
-/** On a phone one section shows at a time. */
-async function go(page, section) {
-  const link = page.locator(`nav a[href="#${section}"]`);
-  if (await link.isVisible()) await link.click();
-  await page.locator(`#${section}`).waitFor({ state: 'visible' });
-}
+const visit = (look, steps, expected, address) => visitPage({ browser, server, look, steps, expected, address });
 
 async function fill(page, values) {
   await go(page, 'create');
@@ -64,21 +35,6 @@ async function fill(page, values) {
 }
 
 const submit = (page) => page.locator('button[type="submit"]').click();
-
-async function assertNoSideways(page) {
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.equal(overflow, 0, 'the page scrolls sideways');
-}
-
-/** What a rule-checker finds against WCAG 2.2 AA on what shows now. */
-async function assertAccessible(page, where) {
-  const found = await page.evaluate(async () => {
-    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-    const { violations } = await window.axe.run(document, { runOnly: tags, resultTypes: ['violations'] });
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
-  });
-  assert.deepEqual(found, [], where);
-}
 
 for (const look of kLooks) {
   describe(`at ${look.width} px, ${look.colorScheme}`, () => {
@@ -323,7 +279,6 @@ for (const look of kLooks) {
         await server.post('/jobs', { jobs: [kLongJob, { ...kLongJob, priority: 'background' }] });
         await server.post('/queue/pause', { owner: 'ada' });
         await server.post('/jobs', { ...kLongJob, owner: 'ada' });
-        await page.evaluate(kAxe);
         for (const section of ['create', 'queue', 'gallery', 'gpus']) {
           await go(page, section);
           await assertAccessible(page, section);
@@ -381,7 +336,6 @@ describe('the service of a gpu', () => {
         await act(page, 1, 'Drain');
         await card(page, 1).getByText('nothing new starts until it is resumed').waitFor();
         assert.equal((await server.get('/gpus')).gpus[1].health.reason, 'operator_drained');
-        await page.evaluate(kAxe);
         await assertAccessible(page, 'a drained gpu');
         await assertNoSideways(page);
         await act(page, 1, 'Resume');

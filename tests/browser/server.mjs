@@ -1,10 +1,11 @@
-// Starts the real program on virtual gpus in a folder of its own, and takes both away again.
+// Starts the real program on virtual gpus, or on those of the scripted driver, in a folder of its own, and takes both
+// away again.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const kReadyMs = 30_000;
@@ -13,6 +14,13 @@ const kPollMs = 25;
 export function programPath() {
   const path = process.env.PIXELFLEET_BINARY ?? fileURLToPath(new URL('../../build/release/pixelfleet', import.meta.url));
   if (!existsSync(path)) throw new Error(`${path} is not there: build it with ./quickstart or name it in PIXELFLEET_BINARY.`);
+  return path;
+}
+
+function scriptedDriver() {
+  const beside = dirname(programPath());
+  const path = [beside, dirname(beside)].map((folder) => join(folder, 'fake_nvml/libnvidia-ml.so.1')).find(existsSync);
+  if (!path) throw new Error(`No scripted driver beside ${programPath()}: build its target fake_nvml.`);
   return path;
 }
 
@@ -39,10 +47,11 @@ export class Server {
   output = '';
   #child = null;
 
-  constructor(folder, port, flags) {
+  constructor(folder, port, flags, environment = {}) {
     this.folder = folder;
     this.port = port;
     this.flags = flags;
+    this.environment = environment;
     this.address = `http://127.0.0.1:${port}/`;
   }
 
@@ -54,10 +63,34 @@ export class Server {
     return server;
   }
 
+  /** One whose gpus are what `script` says, in the language of tests/fake_nvml; ready once it has seen them. */
+  static async startWithDriver(script, { timeScale = 20, settings = {} } = {}) {
+    const folder = await mkdtemp(join(tmpdir(), 'pixelfleet-browser-'));
+    const environment = {
+      PIXELFLEET_NVML_LIBRARY: scriptedDriver(),
+      FAKE_NVML_SCRIPT: join(folder, 'driver.script'),
+      PIXELFLEET_MULTI_GPU: '1',
+    };
+    const server = new Server(folder, await freePort(), ['--time-scale', String(timeScale)], environment);
+    await server.driverSays(script);
+    await server.launch();
+    await until('the first report', async () => (await server.get('/gpus')).gpus.some(({ kind }) => kind === 'nvidia'));
+    await server.put('/settings', settings);
+    return server;
+  }
+
+  /** The driver tells this from now on. */
+  async driverSays(script) {
+    const file = this.environment.FAKE_NVML_SCRIPT;
+    await writeFile(`${file}.next`, script);
+    await rename(`${file}.next`, file);
+  }
+
   async launch() {
     const places = ['--data', join(this.folder, 'data'), '--output', join(this.folder, 'output'), '--port', String(this.port)];
     const child = spawn(programPath(), ['serve', ...places, ...this.flags], {
       cwd: this.folder,
+      env: { ...process.env, ...this.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
