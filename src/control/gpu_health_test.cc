@@ -159,6 +159,88 @@ TEST_F(GpuHealthTest, ACanaryThatDiesOrPaintsOneColourLengthensTheQuarantine) {
   EXPECT_EQ(health(0), "quarantined");
 }
 
+TEST_F(GpuHealthTest, ACanaryGoesOnWhenItsGpuIsExoneratedMeanwhile) {
+  open_with({0, 1});
+  for (int i = 1; i <= 2; ++i) {
+    submit_pinned("gpu-0");
+    ready_all();
+    crash_on("gpu-0");
+    if (i == 1) turn(OrderJob{JobId{1}, HoldJob{}, [](const Result<Job>&) {}});
+  }
+  EXPECT_EQ(health(0), "quarantined");
+  ready_ = workers.started.size();
+  later(std::chrono::seconds{30});
+  ASSERT_GT(workers.started.size(), ready_);
+  const WorkerId the_canary = canary();
+  ready_ = workers.started.size();
+  ChangeJob elsewhere;
+  elsewhere.gpu = "gpu-1";
+  turn(OrderJob{JobId{2}, elsewhere, [](const Result<Job>& job) { ASSERT_TRUE(job); }});
+  ready_all();
+  crash_on("gpu-1");
+  EXPECT_THAT(rows(), Contains("gpu-0 quarantined -> quarantined exonerated"));
+  EXPECT_THAT(diary, Not(Contains(format("stop worker {}", the_canary.value))));
+  turn(WorkerIsReady{the_canary, {}, "synthetic", "1", 0, 0.0});
+  const ChunkRequest request = workers.requests.back();
+  turn(ImageArrived{the_canary, request.id, 0, request.items.at(0).seed, 0.1, std::make_shared<Grey>(false)});
+  turn(ChunkIsOver{the_canary, request.id, "done", {}});
+  EXPECT_EQ(health(0), "probation");
+}
+
+TEST_F(GpuHealthTest, ACanaryThatIsNotAnsweredIsStopped) {
+  open_with({0, 1});
+  break_gpu_0();
+  later(std::chrono::seconds{30});
+  const WorkerId the_canary = canary();
+  later(std::chrono::minutes{5});
+  EXPECT_THAT(rows().back(), HasSubstr("canary_unanswered"));
+  EXPECT_THAT(diary, Contains(format("stop worker {}", the_canary.value)));
+}
+
+TEST_F(GpuHealthTest, ACanaryWithoutMemorySaysNothingAndIsTriedAgain) {
+  open_with({0, 1});
+  break_gpu_0();
+  later(std::chrono::seconds{30});
+  const std::size_t before = workers.started.size();
+  turn(WorkerIsGone{canary(), {"out_of_memory", "cudaMalloc failed", {}}, false});
+  ready_ = workers.started.size();
+  EXPECT_EQ(health(0), "quarantined");
+  EXPECT_THAT(rows().back(), HasSubstr("failed_two_jobs")) << "no longer than before";
+  later(std::chrono::seconds{30});
+  ASSERT_THAT(workers.started, SizeIs(before + 1));
+  pass_canary();
+  EXPECT_EQ(health(0), "probation");
+}
+
+TEST_F(GpuHealthTest, ACanaryThatCannotBeEndedLeavesItsGpuStuckUntilItIsGone) {
+  open_with({0, 1});
+  break_gpu_0();
+  later(std::chrono::seconds{30});
+  turn(WorkerIsGone{canary(), {"gpu_stuck", "it does not end although it was killed", {}}, false});
+  EXPECT_EQ(health(0), "stuck");
+  const std::size_t before = workers.started.size();
+  later(std::chrono::hours{1});
+  EXPECT_THAT(workers.started, SizeIs(before));
+  turn(GpuReaped{"gpu-0"});
+  EXPECT_THAT(workers.started, SizeIs(before + 1)) << "its back-off is over: the next canary";
+}
+
+TEST_F(GpuHealthTest, ANewServerKnowsNoWorkerThatCannotBeEndedAndFindsOutByACanary) {
+  health::StateChanged change;
+  change.record.gpu = "gpu-0";
+  change.record.state = health::State::stuck;
+  change.record.reason = health::Reason::unreapable;
+  change.record.workers = health::Workers::unreapable;
+  change.record.since = change.record.until.emplace(clock.at);
+  store.restored.gpu_states = {row_of(change, clock.at, "")};
+  open_with({0, 1});
+  EXPECT_THAT(rows(), Contains("gpu-0 stuck -> quarantined reaped"));
+  later(std::chrono::seconds{30});
+  ASSERT_THAT(workers.started, SizeIs(1)) << "the canary";
+  pass_canary();
+  EXPECT_EQ(health(0), "probation");
+}
+
 TEST_F(GpuHealthTest, AJobThatFailsOnTwoGpusKeepsItsLastAttempt) {
   open_with({0, 1, 2});
   ASSERT_TRUE(submit());

@@ -99,6 +99,28 @@ TEST_F(GpuSharingTest, OurOwnWorkersAreNobodyElse) {
   EXPECT_EQ(status().sharing.verdict, "open");
 }
 
+TEST_F(GpuSharingTest, ACanaryThatLoadsWhenOthersComeGoesAndIsTriedAgainWhenTheyHaveLeft) {
+  sample(0);
+  turn(GpusSeen{});
+  turn(GpusSeen{{{"gpu-0", 0, "H100", GpuKind::nvidia, 24 * kGiB}}});
+  seconds_with(31, 0);
+  ASSERT_THAT(workers.started, SizeIs(1)) << "the canary";
+  const WorkerId canary = workers.started.back().id;
+  pids_[canary] = 101;
+  turn(WorkerIsSpawned{canary, 101});
+  seconds_with(1, 12 * kGiB);
+  EXPECT_THAT(diary, Contains(format("stop worker {}", canary.value)));
+  turn(WorkerIsReady{canary, {}, "synthetic", "1", 0, 0.0});  // that crossed the order
+  EXPECT_THAT(workers.requests, IsEmpty());
+  EXPECT_EQ(status().health.state, "quarantined") << "nor has it failed";
+  turn(WorkerHasEnded{canary});
+  pids_.clear();
+  seconds_with(50, 0);
+  EXPECT_THAT(workers.started, SizeIs(1));
+  seconds_with(60, 0);
+  EXPECT_THAT(workers.started, SizeIs(2));
+}
+
 TEST_F(GpuSharingTest, SomebodyMaySayToUseItAnyway) {
   sample(12 * kGiB);
   seconds_with(3, 12 * kGiB);

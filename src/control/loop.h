@@ -215,6 +215,7 @@ class Loop final : public Service {
   void run_canary(WorkerId worker);
   void judge_canary(const ImageArrived& image);
   void end_canary(WorkerId worker, health::Canary result, std::vector<std::string> evidence);
+  void put_off_canary_of(const GpuUuid& gpu);
   void stop_canary_of(const GpuUuid& gpu);
 
   // Steps the scheduler and queues what its actions change and do.
@@ -296,6 +297,7 @@ class Loop final : public Service {
   struct Canary {
     GpuUuid gpu;
     Model model;
+    enum class Phase { loading, running } phase = Phase::loading;
     bool has_picture = false;
   };
   std::map<WorkerId, Canary> canaries_;

@@ -58,6 +58,7 @@ void Loop::run_canary(WorkerId worker) {
   const Canary& canary = canaries_.at(worker);
   const auto resolved = resolve(picture_of(canary.model), *catalog());
   if (!resolved) return end_canary(worker, health::Canary::not_run, {});  // the model has gone meanwhile
+  canaries_.at(worker).phase = Canary::Phase::running;
   ChunkRequest request{ChunkId{worker.value}, worker, JobId{}, resolved->settings, {{0, kSeed}}};
   after_commit([this, request = std::move(request)] { ports_.workers.run(request); });
 }
@@ -76,6 +77,14 @@ void Loop::end_canary(WorkerId worker, health::Canary result, std::vector<std::s
   const auto canary = canaries_.extract(worker);
   after_commit([this, worker] { ports_.workers.stop(worker); });
   tell_health(health::CanaryEnded{canary.mapped().gpu, result, std::move(evidence)});
+}
+
+// Others have come, or it is too hot: what loads is stopped, as it is for jobs; a picture that is begun is finished.
+void Loop::put_off_canary_of(const GpuUuid& gpu) {
+  for (const auto& [worker, canary] : canaries_) {
+    if (canary.gpu != gpu || canary.phase == Canary::Phase::running) continue;
+    return end_canary(WorkerId(worker), health::Canary::not_run, {});  // there is one at most
+  }
 }
 
 void Loop::stop_canary_of(const GpuUuid& gpu) {

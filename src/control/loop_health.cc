@@ -44,6 +44,10 @@ void Loop::restore_health(const Restored& restored) {
   health_ = health::Health(records);
   for (const DisabledModel& model : restored.disabled_models) disabled_models_[model.model] = model;
   if (rebooted) tell_health(health::MachineBooted{});
+  // A process that did not end was an earlier server's: nobody would tell when it is gone. A canary finds out.
+  for (const health::GpuRecord& record : records) {
+    if (record.workers == health::Workers::unreapable) tell_health(health::WorkersReaped{record.gpu});
+  }
 }
 
 void Loop::handle(GpusSeen& message) {
@@ -214,7 +218,9 @@ void Loop::carry_out(const health::StateChanged& action) {
   } else {
     log::warn("health", "{}", text);
   }
-  stop_canary_of(row.gpu);
+  // In quarantine health waits on for the one that runs, whatever else it learns, unless it took too long.
+  const bool waits = action.record.state == health::State::quarantined;
+  if (!waits || action.record.reason == health::Reason::canary_unanswered) stop_canary_of(row.gpu);
   gpu_health_[row.gpu] = shown(row);
   gpus_changed_ = true;
   change(AppendGpuState{row});

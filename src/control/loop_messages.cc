@@ -41,6 +41,12 @@ std::vector<std::string> evidence_of(const JobError& failure) {
 // Ends of workers that say nothing about the job they had at hand.
 bool nobodys_fault(const std::string& code) { return code == "cancelled" || code == "recycled" || code == "gpu_stuck"; }
 
+// Without memory, which others may have taken, a canary says nothing about the gpu.
+health::Canary canary_result_of(const JobError& failure) {
+  const bool no_memory = failure.code == "out_of_memory" || failure.code == "killed";
+  return no_memory || nobodys_fault(failure.code) ? health::Canary::not_run : health::Canary::failed;
+}
+
 }  // namespace
 
 void Loop::accept_submissions(std::vector<Message>& messages) {
@@ -202,8 +208,16 @@ void Loop::check_staged(const ModelKey& key) {
 }
 
 void Loop::handle(WorkerIsGone& message) {
-  if (canaries_.contains(message.worker)) {
-    return end_canary(message.worker, health::Canary::failed, evidence_of(message.failure));
+  if (const auto canary = canaries_.find(message.worker); canary != canaries_.end()) {
+    if (message.failure.code == "gpu_stuck") {  // this says more than how a canary ends
+      return tell_health(health::WorkerFailed{canary->second.gpu,
+                                              {},
+                                              canary->second.model.key,
+                                              health::Phase::loading,
+                                              health::Exit::unreapable,
+                                              evidence_of(message.failure)});
+    }
+    return end_canary(message.worker, canary_result_of(message.failure), evidence_of(message.failure));
   }
   const auto worker = workers_.find(message.worker);
   if (worker == workers_.end()) return;
@@ -316,7 +330,7 @@ void Loop::handle(ImageArrived& message) {
 void Loop::handle(ChunkIsOver& message) {
   if (canaries_.contains(message.worker)) {
     const bool good = message.outcome == "done" && canaries_.at(message.worker).has_picture;
-    return end_canary(message.worker, good ? health::Canary::passed : health::Canary::failed,
+    return end_canary(message.worker, good ? health::Canary::passed : canary_result_of(message.failure),
                       evidence_of(message.failure));
   }
   const auto chunk = chunks_.find(message.chunk);

@@ -89,6 +89,7 @@ void Loop::carry_out(const sharing::Close& action) {
     verdict = GpuTerms::Verdict::rest;
   }
   set_terms(GpuTerms::Voice::sharing, action.gpu, verdict);
+  put_off_canary_of(action.gpu);
 }
 
 void Loop::carry_out(const sharing::Open& action) {
