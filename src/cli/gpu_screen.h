@@ -18,10 +18,12 @@ class GpuScreen {
   // The array `gpus` of the API, once a second.
   void add(const Json& gpus);
 
-  // Two lines a gpu below a heading with `note` at its end; no line has more than `width` visible characters.
+  // Two lines a gpu below a heading with `note` at its end and the names of the columns; no line has more than `width`
+  // visible characters. Says why a gpu is closed, or not well, where the server tells.
   std::vector<std::string> lines(std::size_t width, Colour colour, const std::string& note) const;
 
  private:
+  std::size_t name_width(std::size_t width) const;
   std::vector<std::string> gpu_lines(const Json& gpu, std::size_t width, Colour colour) const;
 
   std::vector<Json> gpus_;

@@ -56,6 +56,51 @@ TEST(GpuScreen, ShowsTwoLinesOfEachGpuBelowAHeading) {
   EXPECT_EQ(lines[3], "    █                         job 172, loads demo-space · holds demo-city, demo-forest");
 }
 
+TEST(GpuScreen, NamesItsColumnsAboveThem) {
+  const auto lines = lines_of(Json::array({gpu(0)}));
+  EXPECT_EQ(lines[1],
+            "    name, busy lately         state     memory in use                           busy   temp  power");
+  EXPECT_EQ(lines[2],
+            " 0  NVIDIA RTX 4090           idle      █████░░░░░░░░░░░░░░░   6.0 /  24.0 GiB   0 %  61 °C   80 W");
+}
+
+TEST(GpuScreen, ALongNameHasRoomOrIsCutAndNeverRunsIntoTheState) {
+  const Json gpus = Json::array({gpu(0, {{"name", "NVIDIA RTX 6000 Ada Generation"}}), gpu(1)});
+  EXPECT_THAT(lines_of(gpus, 120)[2], HasSubstr("NVIDIA RTX 6000 Ada Generation idle      █"));
+  EXPECT_THAT(lines_of(gpus, 120)[4], HasSubstr("NVIDIA RTX 4090                idle      █"));
+  EXPECT_THAT(lines_of(gpus, 98)[2], HasSubstr("NVIDIA RTX 6000 Ada Gene… idle      █"));
+}
+
+TEST(GpuScreen, SaysWhyAGpuIsClosedOrNotWell) {
+  const Json others = {
+      {"kind", "others_compute"}, {"pid", 4711}, {"name", "train.py"}, {"bytes", std::int64_t{20} << 30}};
+  const Json heat = {{"kind", "too_hot"}, {"celsius", 94.0}, {"ceiling_celsius", 88.0}};
+  const auto closed = [](const Json& reason) {
+    return Json{{"state", "closed"}, {"sharing", {{"verdict", "closed"}, {"reasons", Json::array({reason})}}}};
+  };
+  const auto lines = lines_of(
+      Json::array({gpu(0, closed(others)), gpu(1, closed(heat)),
+                   gpu(2, {{"state", "closed"}, {"health", {{"state", "failed"}, {"reason", "reset_needed"}}}}),
+                   gpu(3, {{"sharing", {{"verdict", "open"}, {"overridden", true}}},
+                           {"health", {{"state", "healthy"}, {"reason", nullptr}}}}),
+                   gpu(4, closed({{"kind", "others_compute"}, {"pid", nullptr}, {"name", nullptr}})),
+                   gpu(5, closed({{"kind", "quiet_hours"}}))}));
+  EXPECT_THAT(lines[3], HasSubstr("train.py (pid 4711) uses 20.0 GiB"));
+  EXPECT_THAT(lines[5], HasSubstr("cools down from 94 °C, ceiling 88 °C"));
+  EXPECT_THAT(lines[7], HasSubstr("failed: reset needed"));
+  EXPECT_THAT(lines[9], HasSubstr("used although others may be here"));
+  EXPECT_THAT(lines[9], Not(HasSubstr("healthy")));
+  EXPECT_THAT(lines[11], HasSubstr("another program uses -"));
+  EXPECT_THAT(lines[13], HasSubstr("quiet hours"));
+  EXPECT_THAT(lines[15], HasSubstr("drained by the operator"));
+}
+
+TEST(GpuScreen, AGpuThatNobodyPickedHasNoSayInSharing) {
+  const Json reason = {{"kind", "not_seen_yet"}};
+  const Json sharing = {{"verdict", "closed"}, {"reasons", Json::array({reason})}};
+  EXPECT_THAT(lines_of(Json::array({gpu(0, {{"state", "unused"}, {"sharing", sharing}})}))[3], Not(HasSubstr("seen")));
+}
+
 TEST(GpuScreen, WhatIsUnknownIsADash) {
   const auto lines = lines_of(Json::array({gpu(3, {{"memory_used_bytes", nullptr},
                                                    {"utilization_ratio", nullptr},
