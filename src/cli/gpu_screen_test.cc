@@ -84,7 +84,8 @@ TEST(GpuScreen, SaysWhyAGpuIsClosedOrNotWell) {
                    gpu(3, {{"sharing", {{"verdict", "open"}, {"overridden", true}}},
                            {"health", {{"state", "healthy"}, {"reason", nullptr}}}}),
                    gpu(4, closed({{"kind", "others_compute"}, {"pid", nullptr}, {"name", nullptr}})),
-                   gpu(5, closed({{"kind", "quiet_hours"}}))}));
+                   gpu(5, closed({{"kind", "quiet_hours"}})),
+                   gpu(6, {{"health", {{"state", "draining"}, {"reason", "operator_drained"}}}})}));
   EXPECT_THAT(lines[3], HasSubstr("train.py (pid 4711) uses 20.0 GiB"));
   EXPECT_THAT(lines[5], HasSubstr("cools down from 94 °C, ceiling 88 °C"));
   EXPECT_THAT(lines[7], HasSubstr("failed: reset needed"));
