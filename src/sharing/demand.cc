@@ -55,6 +55,7 @@ std::vector<Reason> reasons_for(const Memory& memory, const GpuMemory& gpu, Inst
   std::vector<Reason> reasons;
   const bool shares = share_of(memory, gpu) != Share::always;
   if (shares && gpu.others) reasons.emplace_back(*gpu.others);
+  if (shares && gpu.suspected) reasons.emplace_back(*gpu.suspected);
   if (shares && gpu.busy) reasons.emplace_back(*gpu.busy);
   const auto back_at = return_at(memory, gpu);
   if (shares && back_at && now < *back_at) reasons.emplace_back(OthersLeft{*back_at});
@@ -67,13 +68,15 @@ std::vector<Reason> reasons_for(const Memory& memory, const GpuMemory& gpu, Inst
   return reasons;
 }
 
-Demand demand_of(const std::vector<Reason>& reasons, Share share) {
+Demand demand_of(const GpuMemory& gpu, const std::vector<Reason>& reasons, Share share) {
   Demand demand = Demand::none;
   for (const Reason& reason : reasons) {
     Demand by_this = Demand::finish_and_end;
-    if (std::holds_alternative<TooHot>(reason) || std::holds_alternative<NotSeenYet>(reason)) {
+    const bool others = std::holds_alternative<OthersCompute>(reason);
+    if (std::holds_alternative<TooHot>(reason) || std::holds_alternative<NotSeenYet>(reason) ||
+        (others && !gpu.others)) {
       by_this = Demand::finish_and_keep;
-    } else if (std::holds_alternative<OthersCompute>(reason) && share == Share::idle_only) {
+    } else if (others && share == Share::idle_only) {
       by_this = Demand::abandon_and_end;
     }
     demand = std::max(demand, by_this);
@@ -93,7 +96,7 @@ void Turn::settle(GpuMemory& gpu) {
   gpu.wake_at = next_change(gpu);
   if (gpu.presence == GpuMemory::Presence::gone) return;
   const std::vector<Reason> reasons = reasons_for(memory_, gpu, now_);
-  const Demand demand = demand_of(reasons, share_of(memory_, gpu));
+  const Demand demand = demand_of(gpu, reasons, share_of(memory_, gpu));
   if (demand == Demand::none) {
     if (gpu.told == Demand::none) return;
     gpu.told = demand;
@@ -118,6 +121,7 @@ std::optional<Instant> Turn::next_change(const GpuMemory& gpu) const {
   also(return_at(memory_, gpu));
   if (gpu.override_) also(gpu.override_->until);
   if (gpu.look == GpuMemory::Look::none) also(gpu.arrived + kFirstLook);
+  if (gpu.suspected) also(*gpu.others_belief.doubted_since + kReadingExpires);
   if (gpu.heat && gpu.heat_belief.last_sample) also(*gpu.heat_belief.last_sample + kReadingExpires);
   if (gpu.busy && gpu.busy_belief.last_sample) also(*gpu.busy_belief.last_sample + kReadingExpires);
   const auto& windows = windows_of(memory_, gpu);

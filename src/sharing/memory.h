@@ -25,6 +25,7 @@ struct GpuMemory {
 
   std::optional<OthersCompute> others = {};
   Belief others_belief;
+  std::optional<OthersCompute> suspected = {};  // by figures alone, not believed yet: nothing starts meanwhile
   std::optional<BusyByOthers> busy = {};
   Belief busy_belief;
   std::optional<Instant> others_left = {};       // since then nobody; the quiet time runs, or is over

@@ -5,7 +5,8 @@
 //
 // A gpu is closed until Open is told for it. Several things may close it at once; each ends by itself:
 //
-//   others_compute  compute processes of others use idle_memory_bytes or more; until they use less than three quarters
+//   others_compute  compute processes of others use idle_memory_bytes or more; until they use less than three quarters.
+//                   Where only figures say so, nothing starts from the first sample on; ours leave after three seconds
 //   busy_by_others  five seconds above idle_utilization_ratio although nothing of ours runs; until below half of it
 //   others_left     the quiet time after these two: longer by half each time they come within ten minutes of our
 //                   return, the usual one again after an hour without them

@@ -205,12 +205,42 @@ TEST(Sharing, InAContainerWithOtherProcessNumbersTheFiguresDecide) {
   EXPECT_THAT(rig.closes, IsEmpty()) << "12 is 40000 outside";
   GpuSample both = ours;
   rig.stays(add_process(both, 40'100, 6 * kGiB), 3);
-  EXPECT_THAT(rig.closes, IsEmpty()) << "figures must agree for three seconds";
+  ASSERT_EQ(rig.closes.size(), 1u) << "nothing starts while that is suspected";
+  EXPECT_EQ(rig.closes[0].workers, Workers::keep) << "figures must agree for three seconds before ours leave";
   rig.stays(both, 1);
+  ASSERT_EQ(rig.closes.size(), 2u);
+  EXPECT_EQ(rig.closes[1].workers, Workers::end);
   EXPECT_EQ(rig.why(), "others_compute");
   EXPECT_FALSE(rig.reason<OthersCompute>().pid);
   // 14 GiB less our 8 and a tenth for what they are off by.
   EXPECT_EQ(rig.reason<OthersCompute>().bytes, 6 * kGiB - 8 * kGiB / 10);
+}
+
+TEST(Sharing, ASuspicionThatTheNextFiguresDoNotShareIsOverAtOnce) {
+  Rig rig;
+  rig.stays(calm("a"), 2);
+  GpuSample sample = calm("a");
+  *sample.memory_used_bytes = 6 * kGiB;
+  *sample.memory_free_bytes = 18 * kGiB;
+  rig.stays(sample, 1);
+  ASSERT_EQ(rig.closes.size(), 1u);
+  EXPECT_EQ(rig.closes[0].workers, Workers::keep);
+  rig.opens.clear();
+  rig.stays(calm("a"), 1);
+  EXPECT_THAT(rig.opens, ElementsAre("a")) << "without a quiet time: nobody was there";
+}
+
+TEST(Sharing, ASuspicionIsForgottenWhenTheDriverFallsSilent) {
+  Rig rig;
+  rig.stays(calm("a"), 2);
+  GpuSample sample = calm("a");
+  *sample.memory_used_bytes = 6 * kGiB;
+  *sample.memory_free_bytes = 18 * kGiB;
+  rig.stays(sample, 1);
+  rig.opens.clear();
+  rig.now += std::chrono::seconds{61};
+  rig.step(TimerFired{});
+  EXPECT_THAT(rig.opens, ElementsAre("a"));
 }
 
 TEST(Sharing, InAContainerThatHidesProcessesTheUsedMemoryDecides) {
@@ -242,7 +272,7 @@ TEST(Sharing, MemoryThatGoesWithOurWorkersWasOursAndIsAllowedForAfterwards) {
   *sample.memory_used_bytes = 11 * kGiB;  // of which 8 are believed
   *sample.memory_free_bytes = 13 * kGiB;
   rig.stays(sample, 10);
-  ASSERT_EQ(rig.closes.size(), 1u);
+  ASSERT_EQ(rig.closes.size(), 2u) << "suspected, then believed";
   rig.step(WorkerEnded{WorkerId{1}});
   GpuSample empty = calm("a");
   empty.detail.processes.reset();
@@ -251,7 +281,7 @@ TEST(Sharing, MemoryThatGoesWithOurWorkersWasOursAndIsAllowedForAfterwards) {
   EXPECT_THAT(rig.opens, ElementsAre("a")) << "at once, without a quiet time";
   rig.start_worker(2, std::nullopt);
   rig.stays(sample, 100);
-  EXPECT_EQ(rig.closes.size(), 1u);
+  EXPECT_EQ(rig.closes.size(), 2u);
 }
 
 TEST(Sharing, MemoryThatStaysWhenOurWorkersGoIsTheirs) {

@@ -56,6 +56,7 @@ void Turn::hear_of_others(GpuMemory& gpu, const Split& split) {
   OthersCompute others = *split.others;
   if (by_figures) others.bytes = std::max<std::int64_t>(0, others.bytes - gpu.unexplained_bytes);
   look_into_alarm(gpu, others.bytes);
+  gpu.suspected.reset();
   const std::int64_t limit = memory_.settings.idle_memory_bytes;
   if (others.bytes < (gpu.others ? limit - limit / 4 : limit)) {
     gpu.others_belief.doubted_since.reset();
@@ -63,7 +64,10 @@ void Turn::hear_of_others(GpuMemory& gpu, const Split& split) {
     gpu.others.reset();
     return note_departure(gpu);
   }
-  if (!gpu.others && by_figures && !doubted_for(gpu.others_belief, kFiguresAgree, now_)) return;
+  if (!gpu.others && by_figures && !doubted_for(gpu.others_belief, kFiguresAgree, now_)) {
+    gpu.suspected = others;
+    return;
+  }
   gpu.others_belief.doubted_since.reset();
   const bool came = !gpu.others && !gpu.busy;
   if (!gpu.others && by_figures && memory_.holdings.any_on(gpu.gpu.uuid)) {
@@ -131,6 +135,7 @@ void Turn::forget_old_readings(GpuMemory& gpu) {
     return belief.last_sample && now_ - *belief.last_sample >= kReadingExpires;
   };
   if (gpu.heat && is_old(gpu.heat_belief)) gpu.heat.reset();
+  if (gpu.suspected && now_ - *gpu.others_belief.doubted_since >= kReadingExpires) gpu.suspected.reset();
   if (!gpu.busy || !is_old(gpu.busy_belief)) return;
   gpu.busy.reset();
   note_departure(gpu);

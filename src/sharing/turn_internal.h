@@ -77,6 +77,6 @@ Share share_of(const Memory& memory, const GpuMemory& gpu);
 Duration quiet_time_of(const Memory& memory, const GpuMemory& gpu);
 bool overridden(const GpuMemory& gpu, Instant now);
 std::vector<Reason> reasons_for(const Memory& memory, const GpuMemory& gpu, Instant now);
-GpuMemory::Demand demand_of(const std::vector<Reason>& reasons, Share share);
+GpuMemory::Demand demand_of(const GpuMemory& gpu, const std::vector<Reason>& reasons, Share share);
 
 }  // namespace pixelfleet::sharing
