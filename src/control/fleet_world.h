@@ -276,7 +276,9 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     }
     tell(std::move(samples));
     for (auto& [uuid, gpu] : gpus_) {
-      if (gpu.foreigner && gpu.foreigner->held_bytes >= kGiB && !gpu.foreigner->shown) gpu.foreigner->shown = now();
+      const bool answers = gpu.presence == TrueGpu::Presence::there && !gpu.driver_code;
+      if (!answers || !gpu.foreigner || gpu.foreigner->shown) continue;
+      if (gpu.foreigner->held_bytes >= kGiB) gpu.foreigner->shown = now();
     }
   }
 
