@@ -153,6 +153,11 @@ void run(ByteSource bytes) {
     if (auditor.violation()) give_up(trace + *auditor.violation());
   }
 
+  // What health and sharing say of the gpus is not the scheduler's to keep.
+  for (const auto& [uuid, gpu] : auditor.gpus()) {
+    (void)scheduler.step(GpuOpened{uuid, Trust::full}, now);
+    (void)scheduler.step(GpuMemoryPlanned{uuid, std::nullopt}, now);
+  }
   Scheduler rebuilt;
   (void)rebuilt.step(PolicyChanged{auditor.policy()}, now);
   for (const auto& [key, model] : auditor.models()) (void)rebuilt.step(ModelKnown{model}, now);

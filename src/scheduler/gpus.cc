@@ -13,8 +13,17 @@ void Scheduler::State::on(const PolicyChanged& event) {
   policy.max_gpus = std::clamp(policy.max_gpus, 1, kMaxBoardGpus);
   if (!(policy.disk_bytes_per_second > 0.0)) policy.disk_bytes_per_second = Policy{}.disk_bytes_per_second;  // NaN too
   policy.disk_bytes_per_second = std::clamp(policy.disk_bytes_per_second, 1e6, 1e12);
+  if (uses_amp()) drop_claims();
   machine_changed();
   keep_within_host_memory();
+}
+
+// A load is for whoever needs it: a claim would end it with the job that the simple policies began it for.
+void Scheduler::State::drop_claims() {
+  for (auto& [id, worker] : workers) {
+    if (worker.claimed_by) jobs.at(*worker.claimed_by).load.reset();
+    worker.claimed_by.reset();
+  }
 }
 
 void Scheduler::State::machine_changed() {

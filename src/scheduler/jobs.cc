@@ -54,7 +54,8 @@ void Scheduler::State::admit(OpenJob arrival) {
   if (job.missing.empty()) return end(job, JobState::done);
   if (job.wish == OpenJob::Wish::cancel) return end(job, JobState::cancelled);
   note_arrival(job);
-  if (is_undecided()) {
+  // Chosen at first need; the one chosen before may have been closed since.
+  if (!policy.multi_gpu && selected.empty()) {
     select_gpus();
     tidy_up_all();
   }

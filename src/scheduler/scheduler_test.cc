@@ -215,6 +215,19 @@ TEST(Scheduler, WithMultiGpuOffAnUrgentJobGoesBeforeTheOneWhoseModelIsLoading) {
   EXPECT_THAT(rig.ready(2), Contains("SetJobState 2 running"));
 }
 
+TEST(Scheduler, ALoadBegunWithMultiGpuOffServesWhoeverWantsItOnceItIsOn) {
+  Rig rig(single());
+  rig.gpu(0);
+  rig.model("a");
+  rig.submit(1, "a");
+  Policy on = multi(4);
+  on.algorithm = Algorithm::amp;
+  EXPECT_THAT(rig.give(PolicyChanged{on}), IsEmpty());
+  EXPECT_THAT(rig.give(JobCancelRequested{JobId{1}}), ElementsAre("SetJobState 1 cancelled")) << "the load goes on";
+  EXPECT_THAT(rig.submit(2, "a"), IsEmpty());
+  EXPECT_THAT(rig.ready(1), Contains("StartChunk 1 worker 1 job 2 [0]"));
+}
+
 TEST(Scheduler, WithMultiGpuOffHeldJobsDoNotBlockTheQueue) {
   Rig rig(single());
   rig.gpu(0);

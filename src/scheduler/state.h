@@ -324,6 +324,7 @@ struct Scheduler::State {
   bool is_undecided() const { return !policy.multi_gpu && !gpus.contains(policy.single_gpu) && !single_gpu; }
   Terms terms_of(const GpuUuid& gpu) const;
   void set_access(const GpuUuid& gpu, Terms::Access access);
+  void drop_claims();
   void machine_changed();                                           // another selection, and what follows from it
   std::vector<JobId> give_up(Slot& slot, const JobError& failure);  // stops its workers; whose chunks were abandoned
   std::int64_t usable_bytes(const Gpu& gpu) const;                  // of its memory, by workers in sum

@@ -133,5 +133,18 @@ TEST(Terms, ASingleGpuThatIsClosedIsReplacedUnlessItWasNamed) {
   EXPECT_EQ(rig.view(0).state, GpuState::closed);
 }
 
+TEST(Terms, ASingleGpuThatWasClosedWhileNothingWaitedIsReplacedAtTheNextJob) {
+  Policy policy;
+  policy.multi_gpu = false;
+  Rig rig(policy);
+  rig.model("a");
+  rig.gpu(0, 24);
+  rig.gpu(1, 16);
+  rig.submit(1, "a");
+  rig.give(JobCancelRequested{JobId{1}});
+  rig.give(GpuClosed{"gpu-0", Workers::finish});
+  EXPECT_THAT(rig.submit(2, "a"), ElementsAre("StartWorker 2 gpu-1 a"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler

@@ -101,7 +101,11 @@ class Auditor {
   const std::set<std::optional<std::string>>& pauses() const { return pauses_; }
 
  private:
-  void on(const scheduler::PolicyChanged& e) { policy_ = e.policy; }
+  void on(const scheduler::PolicyChanged& e) {
+    policy_ = e.policy;
+    if (!by_amp()) return;
+    for (auto& [id, process] : processes_) process.loads_for = Process::For::model;
+  }
   void on(const scheduler::GpuArrived& e);
   void on(const scheduler::GpuLost& e);
   void on(const scheduler::GpuOpened& e) { terms_[e.gpu].closed.reset(); }
