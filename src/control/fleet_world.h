@@ -27,6 +27,7 @@ inline Duration seconds(double value) {
 
 inline constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 inline constexpr std::int64_t kFirstCanaryId = std::int64_t{1} << 52;
+inline constexpr std::int64_t kContextBytes = 400'000'000;
 inline bool is_canary(WorkerId worker) { return worker.value >= kFirstCanaryId; }
 
 // What is on the disk, and the fence of each picture. Jobs that have ended leave; how they ended is told.
@@ -152,6 +153,7 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
   struct Worker {
     WorkerSpec spec;
     std::int64_t pid = 0;
+    Instant ordered_at;
     enum class Stage { waiting, loading, resting, running, silent } stage = Stage::waiting;
     enum class Wanted { yes, no } wanted = Wanted::yes;  // no: it was told to end
     int life = 0;                                        // what was planned for an earlier one is void
@@ -278,7 +280,7 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     for (auto& [uuid, gpu] : gpus_) {
       const bool answers = gpu.presence == TrueGpu::Presence::there && !gpu.driver_code;
       if (!answers || !gpu.foreigner || gpu.foreigner->shown) continue;
-      if (gpu.foreigner->held_bytes >= kGiB) gpu.foreigner->shown = now();
+      if (gpu.foreigner->held_bytes >= kGiB && shows_foreigner(gpu)) gpu.foreigner->shown = now();
     }
   }
 
@@ -300,6 +302,9 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
   virtual void on_ended(const Job&) {}
   virtual void on_gpu_state(const GpuStateRow&) {}
   virtual void on_allocation(const Worker&, bool) {}
+  virtual void on_end(const Worker&) {}  // whatever the reason
+  // Whether a sample of now can be told from one without the foreigner.
+  virtual bool shows_foreigner(const TrueGpu&) const { return true; }
 
   // --- processes ---
 
@@ -351,6 +356,7 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     on_start(spec);
     Worker& worker = workers_[spec.id];
     worker.spec = spec;
+    worker.ordered_at = now();
     TrueGpu& gpu = gpus_.at(spec.gpu.uuid);
     gpu.workers.insert(spec.id);
     if (gpu.stuck && gpu.stuck->server == server_) {
@@ -422,6 +428,7 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     });
   }
   void erase(std::map<WorkerId, Worker>::iterator entry) {
+    on_end(entry->second);
     gpus_.at(entry->second.spec.gpu.uuid).workers.erase(entry->first);
     workers_.erase(entry);
   }
@@ -434,8 +441,8 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     tell(WorkerIsSpawned{id, worker.pid});
     const auto found = workers_.find(id);
     if (found == workers_.end() || found->second.wanted == Worker::Wanted::no) return;
-    if (!allocate(found->second, context_bytes_)) return die(id, out_of_memory());
-    found->second.held_bytes = context_bytes_;
+    if (!allocate(found->second, kContextBytes)) return die(id, out_of_memory());
+    found->second.held_bytes = kContextBytes;
     const Course course = course_of_load(found->second);
     plan(id, course.length, [this, failure = course.failure](Worker& its) {
       if (failure) return die(its.spec.id, *failure);
@@ -520,7 +527,6 @@ class World : public WorkerPort, public MediaPort, public HostMemoryPort {
     return sample;
   }
 
-  static constexpr std::int64_t context_bytes_ = 400'000'000;
   std::multimap<Instant, std::function<void()>> agenda_;
   std::int64_t last_pid_ = 1000;
 };
