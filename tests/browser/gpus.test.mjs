@@ -176,7 +176,7 @@ test('the list of gpus says which ones work, and is kept', () =>
     for (const index of [0, 1]) await says(page, index, 'Working');
     await open();
     await tick().check();
-    await says(page, 0, 'Not used');
+    await card(page, 0).getByText('Not used: others were chosen').waitFor();
     await says(page, 1, 'Working');
     await page.reload();
     await open();
@@ -185,6 +185,41 @@ test('the list of gpus says which ones work, and is kept', () =>
     await says(page, 0, 'Working');
     assert.deepEqual((await server.get('/settings'))['multi_gpu.gpus'], []);
   }));
+
+for (const look of kLooks) {
+  test(`the one gpu while multi-GPU is off, and each one's ceiling, are chosen, at ${look.width} px, ${look.colorScheme}`, () =>
+    visit(
+      { look, settings: { 'multi_gpu.enabled': false }, expected: [/status of 400/] },
+      async (page, server) => {
+        await go(page, 'gpus');
+        await page.getByText('Which GPUs, and sharing them with others').click();
+        await page.getByLabel('While multi-GPU is off, use').selectOption({ label: '1 Card B' });
+        await server.post('/jobs', { jobs: Array(40).fill(kLong) });
+        await says(page, 1, 'Working');
+        await card(page, 0).getByText('Not used: multi-GPU is off').waitFor();
+
+        const ceiling = page.getByLabel('Temperature ceiling of GPU 1');
+        await ceiling.selectOption('A number');
+        const degrees = page.getByLabel('Ceiling of GPU 1 in degrees Celsius');
+        await degrees.fill('900');
+        await degrees.blur();
+        await page.getByRole('alert').filter({ hasText: 'whole degrees Celsius from 30 to 120' }).waitFor();
+        assert.equal(await degrees.inputValue(), '900', 'what was refused stays as it was typed');
+        await assertNoSideways(page);
+        await assertAccessible(page, 'the settings of gpus, with an error');
+        await degrees.fill('40');
+        await degrees.blur();
+        await server.driverSays(`${kTwo}gpu 1 temp 55\n`);
+        await says(page, 1, 'Cooling down');
+        await card(page, 1).getByText('55 °C, above 40 °C: cooling down').waitFor();
+        await ceiling.selectOption('Off');
+        await says(page, 1, 'Working');
+        await ceiling.selectOption('As above');
+        await until('no wish for that gpu', async () => !((await server.get('/settings'))['sharing.gpus'][kB]));
+        await assertAccessible(page, 'the settings of gpus');
+      },
+    ));
+}
 
 for (const look of [kDesktop, kPhone]) {
   test(`a driver that hangs costs the readings only, at ${look.width} px`, () =>

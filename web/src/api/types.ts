@@ -24,6 +24,8 @@ export type HealthState = Schemas['HealthState'];
 export type GpuSharing = Schemas['GpuSharing'];
 export type SharingReason = GpuSharing['reasons'][number];
 export type GpuSharingSettings = Schemas['GpuSharingSettings'];
+/** Degrees Celsius, `auto` or `off`. */
+export type Ceiling = NonNullable<GpuSharingSettings['temperature_ceiling']>;
 export type GpuHistory = Schemas['GpuHistory'];
 export type Alarm = Schemas['Alarm'];
 export type Telemetry = Schemas['Telemetry'];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { GpuHealth, GpuSharing, HealthState, SharingReason } from '../api/types';
-import { isNamed, withListed, withWish } from '../state/gpus';
+import { ceilingKind, isNamed, typedCeiling, whyUnused, withListed, withWish } from '../state/gpus';
 import { makeDetail, makeGpu } from '../state/testing';
 import {
   alarmSentence,
@@ -168,9 +168,34 @@ describe('the settings of gpus', () => {
     expect(withListed(['GPU-away'], gpu, true)).toEqual(['GPU-away', 'GPU-bbbb-1111']);
   });
 
+  it('say why a gpu does not work', () => {
+    const other = makeGpu(0);
+    const why = (enabled: boolean, list: string[]) =>
+      whyUnused(gpu, { 'multi_gpu.enabled': enabled, 'multi_gpu.gpus': list }, [other, gpu]);
+    expect(why(false, ['0'])).toBe('off');
+    expect(why(true, [])).toBe('limit');
+    expect(why(true, ['0'])).toBe('unlisted');
+    expect(why(true, ['0', '1'])).toBe('limit');
+    expect(why(true, ['GPU-away'])).toBe('limit');
+  });
+
   it('forget a wish that is empty', () => {
     const some = withWish({}, 'a', { quiet_hours: '22:00-7:00' });
     expect(withWish(some, 'a', { share: 'always' })).toEqual({ a: { quiet_hours: '22:00-7:00', share: 'always' } });
     expect(withWish(some, 'a', { quiet_hours: '' })).toEqual({});
+  });
+
+  it('keep a ceiling beside the other wishes, and forget it when the one of all gpus is to hold', () => {
+    const some = withWish({ a: { share: 'polite' } }, 'a', { temperature_ceiling: 75 });
+    expect(some).toEqual({ a: { share: 'polite', temperature_ceiling: 75 } });
+    expect(withWish(some, 'a', { temperature_ceiling: undefined })).toEqual({ a: { share: 'polite' } });
+  });
+
+  it('tell how a ceiling is given', () => {
+    expect([undefined, 'auto', 'off', 75].map(ceilingKind)).toEqual(['', 'auto', 'off', 'number']);
+  });
+
+  it('leave it to the server to refuse degrees that are no number', () => {
+    expect(['75', ' 81.5 ', '-4', 'hot', ' '].map(typedCeiling)).toEqual([75, 81.5, -4, 'hot', ' ']);
   });
 });
