@@ -167,9 +167,11 @@ const std::vector<Setting>& table() {
        format("auto, off, or whole degrees Celsius from {} to {}", kLowestCeiling, kHighestCeiling),
        [](const S& s) { return ceiling_json(s.temperature_ceiling); },
        [](S& s, const Json& value) { return set_ceiling(s.temperature_ceiling, value); }},
-      {"sharing.gpus", "not the wishes for gpus",
-       format("an object of up to {} UUIDs, each with any of share, temperature_ceiling and quiet_hours",
-              kMaxListedGpus),
+      {"sharing.gpus", "not an object of wishes by gpu",
+       format("up to {} UUIDs, each with any of share (auto, polite, idle_only or always), temperature_ceiling (auto, "
+              "off, "
+              "or whole degrees Celsius from {} to {}) and quiet_hours (a text)",
+              kMaxListedGpus, kLowestCeiling, kHighestCeiling),
        [](const S& s) { return gpu_sharing_json(s.sharing_gpus); },
        [](S& s, const Json& value) { return set_gpu_sharing(s.sharing_gpus, value); }},
       {"scheduler.policy", "not a policy", "amp, v18 or fifo", [](const S& s) { return Json(name(s.policy)); },
