@@ -107,6 +107,33 @@ def test_a_driver_that_hangs_for_ever_costs_the_telemetry_only(make_nvidia_serve
     assert finish(server) == ["done"] * 4
 
 
+def test_a_driver_that_hangs_slows_nobody_down(make_server, tmp_path):
+    """N20: the same work, at the same time, with and without; each server's clock tells how long it took."""
+    servers = {}
+    for name in ("hangs", "is well"):
+        (tmp_path / name).mkdir()
+        driver = Driver(tmp_path / name)
+        driver.says(TWO)
+        server = make_server(name, start=False, environment=driver.environment)
+        server.arguments = ["--time-scale", "4"]
+        servers[name] = (server.start(), driver)
+        wait_until(lambda server=server: len(gpus(server)) == 2 and all(gpu["kind"] == "nvidia" for gpu in gpus(server).values()),
+                   20, "the first report")
+    jobs = {}
+    for name, (server, driver) in servers.items():
+        assert finish(server, 2) == ["done"] * 2  # the model is loaded
+        jobs[name] = [job["id"] for job in server.submit(*[{"seed": seed, "steps": 60} for seed in range(12)])]
+        if name == "hangs":
+            driver.says(TWO + "call nvmlDeviceGetMemoryInfo hang 60s")
+    took = {}
+    for name, (server, _) in servers.items():
+        ended = server.wait_for_jobs(jobs[name])
+        assert {job["state"] for job in ended.values()} == {"done"}
+        took[name] = (max(job["finished_at_ms"] for job in ended.values())
+                      - min(job["started_at_ms"] for job in ended.values()))
+    assert took["hangs"] <= 1.25 * took["is well"], took
+
+
 def test_a_monitor_that_crashes_or_is_killed_takes_nothing_with_it(make_nvidia_server):
     """N21."""
     server = make_nvidia_server(TWO)

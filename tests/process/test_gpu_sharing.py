@@ -3,6 +3,8 @@ gets work again only after it has shown that it can; what the operator says hold
 
 The driver is the scripted one of tests/fake_nvml, the engine the synthetic one.
 """
+import pathlib
+
 import pytest
 
 from harness import run_program, wait_until
@@ -59,6 +61,32 @@ def test_a_gpu_is_left_to_others_within_a_chunk_and_taken_back(make_polite_serve
     assert late == {A}, "nothing started beside the others"
     driver.says(SIZED)
     wait_until(lambda: verdict(server, B) == "open", 15, "the return after the quiet time")
+
+
+def workers_on(server, uuid):
+    """Their processes, as the driver of a real card would list them."""
+    pinned = f"CUDA_VISIBLE_DEVICES={uuid}".encode()
+    return [pid for pid in server.workers() if pinned in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+
+
+def test_at_most_one_picture_ends_there_once_a_sample_shows_the_others(make_polite_server, driver):
+    server = make_polite_server(SIZED, time_scale=4)
+    with server.events() as stream:
+        stream.next()
+        server.submit(*[{"seed": seed, "steps": 60} for seed in range(24)])  # 0.75 s each
+        wait_until(lambda: all(gpu["state"] == "busy" for gpu in gpus(server).values()), 20, "both gpus to work")
+        ours = "".join(f"gpu {i} process {pid} compute 4GiB\n" for i, uuid in ((0, A), (1, B)) for pid in workers_on(server, uuid))
+        driver.says(SIZED + ours + "gpu 1 process 4711 compute 12GiB ; gpu 1 process 4711 name train.py\n")
+        wait_until(lambda: workers_on(server, B) == [], 20, "our worker to leave")
+        wait_until(lambda: verdict(server, B) == "closed", 10, "the gpu to be left")
+        last = server.submit({"seed": 99, "gpu": A})[0]["id"]
+        stream.wait_for_jobs([last])
+    shown = next(event["at"] for event in stream.seen if event["type"] == "gpu.sample" for gpu in event["data"]["gpus"]
+                 if gpu["uuid"] == B and (gpu["memory_used_bytes"] or 0) >= 12 << 30)
+    pictures = [event["data"]["image"] for event in stream.seen if event["type"] == "image.published"]
+    after = [image for image in pictures if image["gpu"] == B and image["published_at_ms"] > shown]
+    assert len(after) <= 1, after
+    assert server.jobs(state="failed") == []
 
 
 def test_somebody_may_use_a_gpu_anyway_and_share_it_again(make_polite_server):

@@ -12,6 +12,8 @@ def states(server):
 def test_the_limit_goes_up_and_down_under_load_and_no_picture_is_lost(make_server):
     server = make_server(gpus="4x24GiB", time_scale=20)
     server.settings(multi_gpu__max_gpus=1)
+    stream = server.events()
+    stream.next()
     jobs = [job["id"] for job in server.submit(*[LONG] * 24)]
     wait_until(lambda: states(server).count("busy") == 1, what="the one gpu to work")
     assert states(server)[1:] == ["unused"] * 3
@@ -21,9 +23,14 @@ def test_the_limit_goes_up_and_down_under_load_and_no_picture_is_lost(make_serve
     assert set(states(server)[1:]) <= {"draining", "unused"}, "chunks finish, nothing new begins"
     wait_until(lambda: states(server)[1:] == ["unused"] * 3, what="three to drain")
     wait_until(lambda: len(server.workers()) == 1, what="their workers to end")
-    done = server.wait_for_jobs(jobs)
+    with stream:
+        done = stream.wait_for_jobs(jobs)
     assert {job["state"] for job in done.values()} == {"done"}
     assert all(job["published"] == job["count"] for job in done.values())
+    told = [event["data"]["job"] for event in stream.seen if event["type"] == "job.updated"]
+    for job_id in jobs:
+        states_of_job = [job["state"] for job in told if job["id"] == job_id]
+        assert "queued" not in states_of_job[states_of_job.index("running"):], f"a chunk of job {job_id} was given back"
 
 
 def test_only_listed_gpus_are_used_and_a_list_of_strangers_is_told_and_left_aside(make_server):
