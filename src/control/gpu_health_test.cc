@@ -1,6 +1,7 @@
 // What the loop makes of health's verdicts: whom it lets work, what it stores and tells, and how a gpu comes back.
 #include <gmock/gmock.h>
 
+#include "base/log.h"
 #include "control/gpu_rows.h"
 #include "control/testing.h"
 
@@ -120,8 +121,39 @@ class GpuHealthTest : public testing::LoopTest {
     return answer;
   }
 
+  // What the log says while something is done.
+  template <class Do>
+  std::string logged(Do something) {
+    log::configure(log::Level::info, log::Style::text);
+    ::testing::internal::CaptureStderr();
+    something();
+    return ::testing::internal::GetCapturedStderr();
+  }
+
   std::size_t ready_ = 0;
 };
+
+TEST_F(GpuHealthTest, WarnsOfListedGpusThatAreMissing) {
+  configured.multi_gpu_list = {"gpu-1", "GPU-of-another-machine"};
+  const std::string missing = "multi_gpu.gpus names GPU-of-another-machine, which is not here; here are ";
+  EXPECT_THAT(logged([&] { open(); }), Not(HasSubstr("which is not here"))) << "nothing is known yet";
+  const std::string first = logged([&] { gpus({0, 1}); });
+  EXPECT_THAT(first, HasSubstr(missing + "gpu-0 (0), gpu-1 (1)"));
+  EXPECT_THAT(first, Not(HasSubstr("names gpu-1,")));
+  EXPECT_THAT(logged([&] { gpus({0, 1}); }), Not(HasSubstr("which is not here"))) << "the same list says nothing new";
+  EXPECT_THAT(logged([&] { gpus({0}); }), HasSubstr("names gpu-1, which is not here; here are gpu-0 (0)"));
+  EXPECT_THAT(logged([&] { gpus({}); }), HasSubstr(missing + "none"));
+}
+
+TEST_F(GpuHealthTest, WarnsOfListedGpusThatAreMissingWhenTheListIsChangedAndOnlyThen) {
+  open_with({0, 1});
+  const auto change = [&](const char* json) {
+    return logged([&] { turn(ChangeSettings{json, [](const Result<LiveSettings>& done) { ASSERT_TRUE(done); }}); });
+  };
+  EXPECT_THAT(change(R"({"multi_gpu.gpus": ["gpu-9"]})"),
+              HasSubstr("multi_gpu.gpus names gpu-9, which is not here; here are gpu-0 (0), gpu-1 (1)"));
+  EXPECT_THAT(change(R"({"multi_gpu.max_gpus": 2})"), Not(HasSubstr("which is not here")));
+}
 
 TEST_F(GpuHealthTest, AGpuThatFailsTwoJobsGetsNoWorkUntilACanaryHasLived) {
   open_with({0, 1});
@@ -344,6 +376,24 @@ TEST_F(GpuHealthTest, AModelThatNoGpuCouldLoadWaitsUntilItIsEnabled) {
   EXPECT_GT(workers.started.size(), before);
   turn(EnableModel{"demo-landscape", [&](Result<Model> model) { answer = std::move(model); }});
   EXPECT_EQ(answer.error().message, "model demo-landscape is not disabled");
+}
+
+TEST_F(GpuHealthTest, AJobsLastAttemptIsNotMadeOnAGpuOnProbation) {
+  open_with({0, 1, 2});
+  break_gpu_0();
+  later(std::chrono::seconds{30});
+  pass_canary();
+  ASSERT_EQ(health(0), "probation");
+  submit_pinned("gpu-1");
+  const JobId job = store.jobs.rbegin()->first;
+  for (int deaths = 1; deaths <= 2; ++deaths) {
+    ready_all();
+    crash_on("gpu-1");
+  }
+  ChangeJob anywhere;
+  anywhere.gpu.emplace(std::nullopt);
+  turn(OrderJob{job, anywhere, [](const Result<Job>& changed) { ASSERT_TRUE(changed); }});
+  EXPECT_EQ(workers.started.back().gpu.uuid, "gpu-2");
 }
 
 TEST_F(GpuHealthTest, MachinesThatLoseHalfTheirGpusRaiseAnAlarm) {

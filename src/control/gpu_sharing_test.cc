@@ -66,6 +66,21 @@ TEST_F(GpuSharingTest, NothingStartsBeforeItIsKnownWhoIsThere) {
   EXPECT_THAT(workers.started, SizeIs(1));
 }
 
+TEST_F(GpuSharingTest, NorDoesAnythingStartOnAGpuThatArrivesLater) {
+  sample(0);
+  turn(GpusSeen{{{"gpu-0", 0, "H100", GpuKind::nvidia, 24 * kGiB}, {"gpu-1", 1, "H100", GpuKind::nvidia, 24 * kGiB}}});
+  JobSpec spec;
+  spec.prompt = "fox";
+  spec.gpu = "gpu-1";
+  turn(SubmitJobs{{spec}, [](const Result<SubmitReceipt>& receipt) { ASSERT_TRUE(receipt); }});
+  EXPECT_THAT(workers.started, IsEmpty());
+  GpuSample nobody;
+  nobody.uuid = "gpu-1";
+  nobody.detail.processes.emplace();
+  turn(GpuSamples{{nobody}});
+  EXPECT_THAT(workers.started, SizeIs(1));
+}
+
 TEST_F(GpuSharingTest, WhenOthersComeTheChunkFinishesTheWorkerLeavesAndWeComeBackAfterAQuietTime) {
   sample(0);
   ASSERT_TRUE(submit());
