@@ -41,7 +41,7 @@ void order_gpu(const Request& request, const Context& context, Responder respond
 void list_gpus(const Request&, const Context& context, Responder respond) {
   const LiveStatePtr live = context.service.live();
   respond(json_response(200, {{"gpus", gpus_json(*live)},
-                              {"telemetry", telemetry_json(*live)},
+                              {"telemetry", to_json(live->telemetry)},
                               {"alarms", alarms_json(*live)},
                               {"host_memory", to_json(live->host_memory)},
                               {"scheduler", {{"prediction_error", to_json(live->prediction_error)}}}}));

@@ -11,17 +11,6 @@
 namespace pixelfleet::http {
 namespace {
 
-Json progress_json(const JobProgress& progress) {
-  return {{"gpu", progress.gpu},           {"image_index", progress.image_index},
-          {"phase", name(progress.phase)}, {"step", progress.step},
-          {"steps", progress.steps},       {"ratio", progress.ratio}};
-}
-
-Json counts_json(const JobCounts& counts) {
-  return {{"queued", counts.queued}, {"held", counts.held},     {"running", counts.running},
-          {"done", counts.done},     {"failed", counts.failed}, {"cancelled", counts.cancelled}};
-}
-
 // Active jobs and the last ended ones. A job may move between the queries: the one read last wins.
 Result<std::vector<Job>> snapshot_jobs(control::Reader& reader) {
   const control::JobQuery queries[] = {
@@ -46,7 +35,7 @@ Result<std::vector<Job>> snapshot_jobs(control::Reader& reader) {
 Json job_json(const Job& job, const LiveState& live) {
   Json json = to_json(job);
   const auto progress = live.progress.find(job.id);
-  json["progress"] = progress == live.progress.end() ? Json() : progress_json(progress->second);
+  json["progress"] = progress == live.progress.end() ? Json() : to_json(progress->second);
   put_outlook(json, outlook_of(job, live));
   return json;
 }
@@ -55,12 +44,6 @@ Json gpus_json(const LiveState& live) {
   Json gpus = Json::array();
   for (const GpuStatus& status : live.gpus) gpus.push_back(to_json(status));
   return gpus;
-}
-
-Json telemetry_json(const LiveState& live) {
-  const Telemetry& telemetry = live.telemetry;
-  return {{"state", telemetry.available ? "ok" : "unavailable"},
-          {"reason", telemetry.reason.empty() ? Json() : Json(telemetry.reason)}};
 }
 
 Json alarms_json(const LiveState& live) {
@@ -111,11 +94,11 @@ Result<Json> build_snapshot(const Context& context) {
   snapshot["server"] = std::move(server);
   snapshot["settings"] = to_json(context.service.settings());
   snapshot["gpus"] = gpus_json(*live);
-  snapshot["telemetry"] = telemetry_json(*live);
+  snapshot["telemetry"] = to_json(live->telemetry);
   snapshot["alarms"] = alarms_json(*live);
   snapshot["host_memory"] = to_json(live->host_memory);
   snapshot["scheduler"] = {{"prediction_error", to_json(live->prediction_error)}};
-  snapshot["counts"] = counts_json(live->counts);
+  snapshot["counts"] = to_json(live->counts);
   snapshot["queue"] = to_json(live->pauses);
   snapshot["jobs"] = std::move(jobs_array);
   snapshot["images"] = std::move(images_array);

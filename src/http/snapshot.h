@@ -22,7 +22,6 @@ Result<Json> build_snapshot(const Context& context);
 // With `progress`, `reason` and `predicted_start` from the live state: null when it does not run or wait.
 Json job_json(const Job& job, const LiveState& live);
 Json gpus_json(const LiveState& live);       // [Gpu]
-Json telemetry_json(const LiveState& live);  // {state, reason}
 Json alarms_json(const LiveState& live);     // [Alarm]
 Json models_json(const Catalog& catalog);    // [Model]
 Json profiles_json(const Catalog& catalog);  // [Profile]
