@@ -171,6 +171,12 @@ class Loop final : public Service {
 
   void tell_outlooks();
 
+  // loop_gpus.cc: what is heard of the gpus, and what the operator wants of them.
+  const Gpu* find_gpu(const GpuUuid& uuid) const;
+  Result<GpuUuid> find_gpu_called(const std::string& text) const;  // also one that is lost
+  GpuStatus status_of(const GpuUuid& gpu) const;
+  void note_throttling(const GpuSample& sample);
+
   // loop_health.cc: what health makes of the gpus, carried out when the scheduler's orders of this step are.
   void restore_health(const Restored& restored);
   void tell_health(health::Event event);
@@ -188,13 +194,9 @@ class Loop final : public Service {
   // Told with the scheduler's next step, when what it concerns is in order; tell_ does it at once where that may be.
   void observe(std::variant<health::Event, sharing::Event> event) { observations_.push_back(std::move(event)); }
   void carry_out_observations();
-  Result<GpuUuid> find_gpu_called(const std::string& text) const;  // also one that is lost
-  GpuStatus status_of(const GpuUuid& gpu) const;
   void set_terms(GpuTerms::Voice voice, const GpuUuid& gpu, GpuTerms::Verdict verdict);
-  void note_throttling(const GpuSample& sample);
   CatalogPtr with_disabled_models(const CatalogPtr& catalog) const;
   void forget_replaced_models(const Catalog& catalog);
-  const Gpu* find_gpu(const GpuUuid& uuid) const;
 
   // loop_sharing.cc: what others do on the gpus, and whose memory is whose. Waits for orders as health does.
   void start_sharing();
