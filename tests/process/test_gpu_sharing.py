@@ -51,7 +51,7 @@ def test_a_gpu_is_left_to_others_within_a_chunk_and_taken_back(make_polite_serve
     assert [reason["kind"] for reason in sharing["reasons"]] == ["others_compute"]
     assert sharing["reasons"][0]["bytes"] > 4 << 30
     wait_until(lambda: verdict(server, B) == "closed", 20, "the gpu to be left")
-    assert gpus(server)[B]["resident_models"] == []
+    wait_until(lambda: gpus(server)[B]["resident_models"] == [], 10, "our worker to leave")
     ended = server.wait_for_jobs(jobs)
     assert {job["state"] for job in ended.values()} == {"done"}
     if running is not None:
