@@ -89,8 +89,9 @@ void Scheduler::State::erase_worker(WorkerId id) {
 }
 
 void Scheduler::State::tidy_up(Slot& slot) {
-  const Terms::Access access = terms_of(slot.gpu.uuid).access;
-  const bool unused = !is_undecided() && !is_selected(slot.gpu.uuid) && access != Terms::Access::resting;
+  const Terms given = terms_of(slot.gpu.uuid);
+  const bool outside = !is_undecided() && !is_selected(slot.gpu.uuid);
+  const bool unused = given.access != Terms::Access::resting && (outside || !given.is_open());
   const std::set<WorkerId> present = slot.workers;
   for (const WorkerId id : present) {
     const Worker& worker = workers.at(id);

@@ -146,5 +146,20 @@ TEST(Terms, ASingleGpuThatWasClosedWhileNothingWaitedIsReplacedAtTheNextJob) {
   EXPECT_THAT(rig.submit(2, "a"), ElementsAre("StartWorker 2 gpu-1 a"));
 }
 
+TEST(Terms, ASingleGpuThatIsClosedIsLeftAlsoWhenTheOneThatReplacedItIsLost) {
+  Policy policy;
+  policy.multi_gpu = false;
+  Rig rig(policy);
+  rig.model("a");
+  rig.gpu(0, 24);
+  rig.gpu(1, 16);
+  rig.submit(1, "a");
+  rig.ready(1);
+  rig.give(GpuClosed{"gpu-0", Workers::finish});
+  rig.give(GpuLost{"gpu-1"});
+  rig.made(1, 0);
+  EXPECT_THAT(rig.ended(1), ElementsAre("StopWorker 1"));
+}
+
 }  // namespace
 }  // namespace pixelfleet::scheduler
