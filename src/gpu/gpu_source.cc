@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "base/log.h"
 #include "gpu/host_cpu.h"
@@ -18,7 +19,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kSampleInterval{1000};
-constexpr int kMaxReplacements = 1;
+constexpr std::size_t kMostMonitors = 2;
 
 int milliseconds_until(SteadyClock::time_point time) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - SteadyClock::now()).count();
@@ -53,15 +54,22 @@ class GpuSource::Watch {
   void run(int stop_fd);
 
  private:
+  bool wait(int stop_fd) const;
+  std::optional<SteadyClock::time_point> next_time() const;
   void start_monitor();
+  void end_monitor();
+  void hear_monitor();
+  void on_absent(const Report& report);
   void on_report(const Report& report);
   void on_monitor_lost(const std::string& reason);
+  void replace_lost_monitor();
+  bool has_ended_lingering();
+  bool has_room_for_monitor() const { return lingering_.size() + (monitor_ ? 1 : 0) < kMostMonitors; }
   void see(std::vector<Gpu> gpus);
   void log_news(const Report& report);
   void offer_samples(const Report& report);
   void tell(Telemetry telemetry);
   void offer_cpu_samples();
-  std::optional<SteadyClock::time_point> next_time() const;
 
   const Options options_;
   control::Inbox& inbox_;
@@ -69,7 +77,9 @@ class GpuSource::Watch {
   std::optional<MonitorProcess> monitor_;
   SteadyClock::time_point deadline_;                          // of the monitor's current round
   SteadyClock::time_point next_sample_ = SteadyClock::now();  // of the CPU
-  int replacements_ = 0;
+  bool lost_ = false;                                         // and not replaced yet
+  SteadyClock::time_point next_replacement_ = SteadyClock::now();
+  std::vector<Lingering> lingering_;
   bool has_cpu_ = false;
   bool had_nvidia_ = false;
   std::optional<std::vector<Gpu>> seen_;
@@ -81,28 +91,29 @@ class GpuSource::Watch {
 
 void GpuSource::Watch::run(int stop_fd) {
   if (detects()) start_monitor();
-  while (true) {
-    pollfd watched[2] = {{stop_fd, POLLIN, 0}, {monitor_ ? monitor_->fd() : -1, POLLIN, 0}};
-    const auto next = next_time();
-    if (::poll(watched, 2, next ? milliseconds_until(*next) : -1) < 0 && errno != EINTR) return;
-    if (watched[0].revents != 0) return;
-    if (monitor_ && watched[1].revents != 0) {
-      const auto received = monitor_->read_reports();
-      for (const Report& report : received.reports) on_report(report);
-      if (received.ended && monitor_) on_monitor_lost("the gpu monitor ended");
-    } else if (monitor_ && SteadyClock::now() >= deadline_) {
-      on_monitor_lost(
-          "the NVIDIA driver does not answer; look at nvidia-smi and the kernel log, a restart may be needed");
-    }
+  while (wait(stop_fd)) {
+    hear_monitor();
+    if (has_ended_lingering() || SteadyClock::now() >= next_replacement_) replace_lost_monitor();
     if (has_cpu_ && SteadyClock::now() >= next_sample_) offer_cpu_samples();
   }
 }
 
+// For whatever comes next. False when it is the end.
+bool GpuSource::Watch::wait(int stop_fd) const {
+  std::vector<pollfd> watched = {{stop_fd, POLLIN, 0}, {monitor_ ? monitor_->fd() : -1, POLLIN, 0}};
+  for (const Lingering& each : lingering_) watched.push_back({each.fd(), POLLIN, 0});
+  const auto next = next_time();
+  const int ready = ::poll(watched.data(), watched.size(), next ? milliseconds_until(*next) : -1);
+  return ready < 0 ? errno == EINTR : watched[0].revents == 0;
+}
+
 std::optional<SteadyClock::time_point> GpuSource::Watch::next_time() const {
-  if (monitor_ && has_cpu_) return std::min(deadline_, next_sample_);
-  if (monitor_) return deadline_;
-  if (has_cpu_) return next_sample_;
-  return std::nullopt;
+  std::optional<SteadyClock::time_point> next;
+  const auto note = [&next](SteadyClock::time_point time) { next = next ? std::min(*next, time) : time; };
+  if (monitor_) note(deadline_);
+  if (has_cpu_) note(next_sample_);
+  if (lost_ && has_room_for_monitor()) note(next_replacement_);
+  return next;
 }
 
 void GpuSource::Watch::start_monitor() {
@@ -115,15 +126,57 @@ void GpuSource::Watch::start_monitor() {
   }
 }
 
+void GpuSource::Watch::end_monitor() {
+  if (!monitor_) return;
+  if (auto lingering = monitor_->end()) lingering_.push_back(std::move(*lingering));
+  monitor_.reset();
+}
+
+void GpuSource::Watch::hear_monitor() {
+  if (!monitor_) return;
+  const auto received = monitor_->read_reports();
+  for (const Report& report : received.reports) {
+    if (report.driver == Driver::absent) return on_absent(report);
+    on_report(report);
+  }
+  if (received.ended) return on_monitor_lost("the gpu monitor ended");
+  if (SteadyClock::now() < deadline_) return;
+  on_monitor_lost("the NVIDIA driver does not answer; look at nvidia-smi and the kernel log, a restart may be needed");
+}
+
+void GpuSource::Watch::on_monitor_lost(const std::string& reason) {
+  end_monitor();
+  lost_ = true;
+  if (SteadyClock::now() >= next_replacement_ && has_room_for_monitor()) {
+    log::warn("gpu", "{}; starting another monitor", reason);
+    return replace_lost_monitor();
+  }
+  if (!seen_) see({HostCpu::describe()});
+  tell({false, reason + "; it is asked again from time to time"});
+}
+
+void GpuSource::Watch::replace_lost_monitor() {
+  if (!lost_ || !has_room_for_monitor()) return;
+  lost_ = false;
+  next_replacement_ = SteadyClock::now() + options_.replacement;
+  start_monitor();
+}
+
+// True when the last of those that hung has ended.
+bool GpuSource::Watch::has_ended_lingering() {
+  return std::erase_if(lingering_, [](Lingering& each) { return each.has_ended(); }) > 0 && lingering_.empty();
+}
+
+// The monitor ends by itself after such a report.
+void GpuSource::Watch::on_absent(const Report& report) {
+  if (had_nvidia_) return on_monitor_lost(report.reason);  // as one started during an upgrade finds it
+  end_monitor();
+  log::info("gpu", "{}; the CPU takes the jobs", report.reason);
+  see({HostCpu::describe()});
+}
+
 void GpuSource::Watch::on_report(const Report& report) {
   deadline_ = SteadyClock::now() + kSampleInterval + options_.round;
-  if (report.driver == Driver::absent) {
-    monitor_.reset();
-    if (had_nvidia_) return tell({false, report.reason});
-    log::info("gpu", "{}; the CPU takes the jobs", report.reason);
-    see({HostCpu::describe()});
-    return;
-  }
   if (report.driver == Driver::failing) {
     // What was seen stays in use: jobs run on while the telemetry is sick.
     if (!seen_) see({HostCpu::describe()});
@@ -165,18 +218,6 @@ void GpuSource::Watch::offer_samples(const Report& report) {
     sample.detail.xids = xids;
   }
   if (inbox_.offer(std::move(samples))) untold_xids_.clear();
-}
-
-void GpuSource::Watch::on_monitor_lost(const std::string& reason) {
-  monitor_.reset();
-  if (replacements_ < kMaxReplacements) {
-    ++replacements_;
-    log::warn("gpu", "{}; starting another monitor", reason);
-    start_monitor();
-    return;
-  }
-  if (!seen_) see({HostCpu::describe()});
-  tell({false, reason + "; no further tries are made until the server is restarted"});
 }
 
 void GpuSource::Watch::see(std::vector<Gpu> gpus) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/log.h"
 #include "gpu/gpu_source.h"
@@ -26,9 +27,17 @@ GpuLook::GpuLook(GpuSource::Options options, std::chrono::milliseconds timeout)
 GpuLook::~GpuLook() = default;
 GpuLook::GpuLook(GpuLook&&) noexcept = default;
 
+void GpuLook::end_monitor() {
+  if (auto lingering = monitor_->end()) lingering_ = std::make_unique<Lingering>(std::move(*lingering));
+  monitor_.reset();
+}
+
 // Where none lives, because it ended or was silent for too long, this starts another.
 Result<Report> GpuLook::newest_report() {
   if (!monitor_) {
+    if (lingering_ && !lingering_->has_ended())
+      return fail(ErrorCode::unavailable, "the NVIDIA driver does not answer");
+    lingering_.reset();
     auto started = MonitorProcess::start(options_.monitor_command);
     if (!started) return fail(started.error());
     monitor_ = std::make_unique<MonitorProcess>(std::move(*started));
@@ -43,11 +52,11 @@ Result<Report> GpuLook::newest_report() {
       has_reported_ = true;
       heard_at_ = now;
     } else if (received.ended) {
-      monitor_.reset();
+      end_monitor();
       return fail(ErrorCode::unavailable, "the gpu monitor ended without a report");
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(heard_at_ + timeout_ - now).count();
-    if (left <= 0) monitor_.reset();
+    if (left <= 0) end_monitor();
     if (left > 0 && report_) return *report_;
     if (left <= 0 || has_reported_) return fail(ErrorCode::unavailable, "the NVIDIA driver does not answer");
     pollfd watched{monitor_->fd(), POLLIN, 0};

@@ -89,15 +89,26 @@ MonitorProcess::MonitorProcess(MonitorProcess&& other) noexcept
       output_(std::move(other.output_)),
       partial_(std::move(other.partial_)) {}
 
-MonitorProcess::~MonitorProcess() {
-  if (pid_ < 0) return;
+MonitorProcess::~MonitorProcess() { static_cast<void>(end()); }
+
+std::optional<Lingering> MonitorProcess::end() {
+  if (pid_ < 0) return std::nullopt;
   input_.reset();
   ::kill(pid_, SIGKILL);
-  // A process that hangs in the driver dies later or never: it gets a moment, then it is init's.
   constexpr int kPatienceMs = 100;
   pollfd ended{pidfd_.get(), POLLIN, 0};
   ::poll(&ended, 1, kPatienceMs);
-  ::waitpid(pid_, nullptr, WNOHANG);
+  Lingering lingering(std::exchange(pid_, -1), std::move(pidfd_));
+  if (lingering.has_ended()) return std::nullopt;
+  return lingering;
+}
+
+bool Lingering::has_ended() {
+  pid_t reaped = -1;
+  do {
+    reaped = ::waitpid(pid_, nullptr, WNOHANG);
+  } while (reaped < 0 && errno == EINTR);
+  return reaped != 0;
 }
 
 MonitorProcess::Received MonitorProcess::read_reports() {

@@ -49,15 +49,30 @@ class CollectingInbox final : public control::Inbox {
   std::optional<T> wait_for() {
     return wait_for<T>([](const T&) { return true; });
   }
+  // Until there are so many, those that have been there before counted in.
+  template <class T>
+  bool wait_for_count(int wanted) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const MutexLock lock(mutex_);
+    while (count_locked<T>() < wanted) {
+      if (came_.wait_until(mutex_, give_up) == std::cv_status::timeout) return false;
+    }
+    return true;
+  }
   template <class T>
   int count() {
     const MutexLock lock(mutex_);
+    return count_locked<T>();
+  }
+
+ private:
+  template <class T>
+  int count_locked() const REQUIRES(mutex_) {
     int n = 0;
     for (const control::Message& message : messages_) n += std::holds_alternative<T>(message) ? 1 : 0;
     return n;
   }
 
- private:
   Mutex mutex_;
   CondVar came_;
   std::vector<control::Message> messages_ GUARDED_BY(mutex_);
