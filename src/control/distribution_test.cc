@@ -132,6 +132,19 @@ TEST_F(DistributionTest, OtherKindsOfGpuHaveNoContext) {
   EXPECT_THAT(workers.started, SizeIs(1));
 }
 
+TEST_F(DistributionTest, ALostGpuIsShownOfflineUntilItReturns) {
+  open();
+  gpus(2);
+  gpus(1);
+  ASSERT_THAT(loop->live()->gpus, SizeIs(2));
+  EXPECT_EQ(loop->live()->gpus.at(1).gpu.uuid, "gpu-1");
+  EXPECT_EQ(loop->live()->gpus.at(1).state, GpuState::offline);
+  EXPECT_EQ(loop->live()->gpus.at(1).health.reason, "lost");
+  gpus(2);
+  ASSERT_THAT(loop->live()->gpus, SizeIs(2));
+  EXPECT_NE(loop->live()->gpus.at(1).state, GpuState::offline);
+}
+
 TEST_F(DistributionTest, OnlyModelsThatExistCanBePinned) {
   open();
   EXPECT_THAT(refusal(R"({"models.pinned": ["a", "demo-landscap"]})"), ::testing::HasSubstr("demo-landscape"));

@@ -211,8 +211,11 @@ std::vector<GpuStatus> Loop::gpu_statuses() const {
   for (auto& verdict : sharing_.gpus()) verdicts.emplace(verdict.gpu, std::move(verdict));
   std::map<GpuUuid, sharing::MemoryPlan> plans;
   for (auto& plan : memory_ledger_.gpus()) plans.emplace(plan.gpu, std::move(plan));
+  std::vector<Gpu> gpus = gpus_;
+  for (const auto& [uuid, gpu] : lost_gpus_) gpus.push_back(gpu);
+  std::stable_sort(gpus.begin(), gpus.end(), [](const Gpu& a, const Gpu& b) { return a.index < b.index; });
   std::vector<GpuStatus> statuses;
-  for (const Gpu& gpu : gpus_) {
+  for (const Gpu& gpu : gpus) {
     GpuStatus status;
     status.gpu = gpu;
     status.state = GpuState::offline;

@@ -278,6 +278,7 @@ class Loop final : public Service {
   bool gpus_listed_ = false;
   bool gpus_known_ = false;  // listed, and what others do there, too
   std::vector<Gpu> gpus_;
+  std::map<GpuUuid, Gpu> lost_gpus_;  // were there since the start, and are not now; shown as offline
   std::map<GpuUuid, GpuSample> samples_;
   Telemetry telemetry_;
   health::Health health_;

@@ -30,8 +30,11 @@ void Loop::handle(GpusSeen& message) {
     tell_health(health::GpuLost{gpu.uuid});
     tell_sharing(sharing::GpuGone{gpu.uuid});
     std::erase_if(gpus_, [&](const Gpu& other) { return other.uuid == gpu.uuid; });
+    samples_.erase(gpu.uuid);
+    if (gpu.kind != GpuKind::cpu) lost_gpus_[gpu.uuid] = gpu;  // that one only stands in for others
   }
   gpus_ = std::move(message.gpus);
+  for (const Gpu& gpu : gpus_) lost_gpus_.erase(gpu.uuid);
   tell_policy();
   trace_.set_gpus(gpus_);
   // These first: what is not trusted, or belongs to others, must be closed when it arrives.
