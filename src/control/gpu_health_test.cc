@@ -341,6 +341,25 @@ TEST_F(GpuHealthTest, ARestartForgetsNoQuarantine) {
   EXPECT_THAT(workers.started, SizeIs(1)) << "the canary";
 }
 
+TEST_F(GpuHealthTest, AMachineThatWasRestartedHasRestartedItsGpusAServerHasNot) {
+  const auto open_after_reboot_needed = [this](const std::string& boot_then, const std::string& boot_now) {
+    health::StateChanged change;
+    change.record.gpu = "gpu-0";
+    change.record.state = health::State::failed;
+    change.record.reason = health::Reason::reboot_needed;
+    change.record.hardware = health::Hardware::reboot_needed;
+    change.record.since = clock.at;
+    change.record.until = clock.at + std::chrono::seconds{30};
+    store.restored.gpu_states = {row_of(change, clock.at, boot_then)};
+    boot_id = boot_now;
+    open_with({0, 1});
+  };
+  open_after_reboot_needed("boot 1", "boot 1");
+  EXPECT_EQ(health(0), "failed") << "seen again, but by another server of the same boot";
+  open_after_reboot_needed("boot 1", "boot 2");
+  EXPECT_EQ(health(0), "quarantined") << "to be tried";
+}
+
 TEST_F(GpuHealthTest, ADrainedGpuFinishesARetiredOneDoesNotAndBothComeBackWhenResumed) {
   open_with({0, 1});
   submit_pinned("gpu-0");
@@ -378,6 +397,16 @@ TEST_F(GpuHealthTest, AModelThatNoGpuCouldLoadWaitsUntilItIsEnabled) {
   EXPECT_EQ(answer.error().message, "model demo-landscape is not disabled");
 }
 
+TEST_F(GpuHealthTest, ARestartForgetsNoDisabledModel) {
+  store.restored.disabled_models = {{"demo-landscape", "three loads failed", {"signal 11"}, "", clock.at}};
+  open_with({0});
+  EXPECT_EQ(loop->catalog()->models.front().state, ModelState::unloadable);
+  EXPECT_THAT(loop->catalog()->models.front().reason, HasSubstr("three loads failed"));
+  turn(EnableModel{"demo-landscape", [](const Result<Model>& model) { EXPECT_TRUE(model); }});
+  ASSERT_TRUE(submit());
+  EXPECT_THAT(workers.started, SizeIs(1));
+}
+
 TEST_F(GpuHealthTest, AJobsLastAttemptIsNotMadeOnAGpuOnProbation) {
   open_with({0, 1, 2});
   break_gpu_0();
@@ -394,6 +423,30 @@ TEST_F(GpuHealthTest, AJobsLastAttemptIsNotMadeOnAGpuOnProbation) {
   anywhere.gpu.emplace(std::nullopt);
   turn(OrderJob{job, anywhere, [](const Result<Job>& changed) { ASSERT_TRUE(changed); }});
   EXPECT_EQ(workers.started.back().gpu.uuid, "gpu-2");
+}
+
+TEST_F(GpuHealthTest, WhatSlowsACardDownIsEvidenceOnceForAsLongAsItLasts) {
+  open_with({0, 1});
+  const auto throttled_by = [this](std::vector<std::string> reasons, std::vector<GpuXid> xids = {}) {
+    GpuSample sample;
+    sample.uuid = "gpu-0";
+    sample.detail.throttle_reasons = std::move(reasons);
+    sample.detail.xids = std::move(xids);
+    turn(GpuSamples{{sample}});
+  };
+  throttled_by({"sw_power_cap", "hw_thermal"});
+  throttled_by({"sw_power_cap", "hw_thermal"}, {{31, 1}});  // a note between, for one that repeats the last is left out
+  throttled_by({"hw_thermal"});
+  throttled_by({"sw_power_cap"});
+  throttled_by({"hw_power_brake"});
+  EXPECT_EQ(health(0), "healthy") << "it is no fault";
+  submit_pinned("gpu-0");
+  ready_all();
+  crash_on("gpu-0");
+  ASSERT_EQ(health(0), "suspect");
+  EXPECT_THAT(status(0).health.evidence,
+              ElementsAre(HasSubstr("crash"), "signal 11", "assert failed", "throttled: hw_thermal",
+                          HasSubstr("Xid 31"), "throttled: hw_power_brake"));
 }
 
 TEST_F(GpuHealthTest, MachinesThatLoseHalfTheirGpusRaiseAnAlarm) {

@@ -164,6 +164,7 @@ class LoopTest : public ::testing::Test {
     options.output_directory = "/nowhere";
     options.host_memory_bytes = host_memory_bytes;
     options.locked = locked;
+    options.boot_id = boot_id;
     options.sharing.margin_bytes = margin_bytes;
     auto opened = Loop::open(clock, mailbox, {store, workers, media, host_memory}, catalog, configured, options);
     ASSERT_TRUE(opened) << opened.error().message;
@@ -248,6 +249,7 @@ class LoopTest : public ::testing::Test {
   FakeHostMemory host_memory{diary};
   std::int64_t host_memory_bytes = 0;
   std::set<std::string> locked;
+  std::string boot_id;
   std::int64_t margin_bytes = 0;
   CatalogPtr catalog = demo_catalog();
   LiveSettings configured;
