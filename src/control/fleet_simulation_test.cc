@@ -2,9 +2,9 @@
 //
 // An auditor knows what is really broken. No job may be lost and no picture published twice; no gpu that is well may be
 // retired; each that is well again must come back and work within a stated time; nothing starts where the loop knows
-// that the gpu is dead, or in use by others. The seed is printed. PIXELFLEET_FLEET_SEED=N repeats a run,
-// PIXELFLEET_FLEET_HOURS=24 makes it a day (tests/sim/gpu_days does that for many seeds);
-// PIXELFLEET_FLEET_TRACE=1 prints what becomes of each gpu.
+// that the gpu is dead, or in use by others. The seed is printed: PIXELFLEET_FLEET_SEED repeats its run,
+// PIXELFLEET_FLEET_HOURS makes it longer (tests/sim/gpu_days plays many days), and PIXELFLEET_FLEET_TRACE set to 1
+// prints what becomes of each gpu.
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "control/fleet_truth.h"
 #include "control/fleet_world.h"
 #include "health/health.h"
 #include "health/xid.h"
@@ -21,40 +22,19 @@ namespace pixelfleet::control {
 namespace {
 
 using testing::is_canary;
+using testing::JobTruth;
+using testing::kFirstChunk;
 using testing::kGiB;
+using testing::kLongestQuiet;
+using testing::kReadmission;
+using testing::Nature;
 using testing::seconds;
+using testing::Truth;
 using testing::World;
 
 constexpr int kGpus = 16;
 constexpr double kFaultEvery = 30;  // seconds, on average
 constexpr std::size_t kBacklog = 40;
-// From when nothing but the back-off keeps a gpu that is well from work: a sample, a canary that may have to be asked
-// for twice, and what a first load and chunk take.
-constexpr Duration kReadmission = std::chrono::seconds{120};
-// From when a gpu may work until its next chunk begins: the load of a model, perhaps a second one after a crash.
-constexpr Duration kFirstChunk = std::chrono::seconds{180};
-// Others have gone: sharing's longest quiet time, and a sample.
-constexpr Duration kLongestQuiet = std::chrono::seconds{615};
-
-enum class Nature { good, poisoned, too_large, malformed };
-
-struct Truth {
-  enum class Trouble { none, sick, asks_for_reset, silent, lost } trouble = Trouble::none;
-  health::Hold hold = health::Hold::none;
-  Instant well_since;                              // no trouble, nobody's hold, no process that does not end
-  Instant alone_since;                             // nobody else there, and cool
-  enum class Known { no, yes } known = Known::no;  // the loop has been told that it cannot work
-  Instant last_chunk;
-  Instant may_work_since;              // as the auditor sees it
-  std::vector<Instant> deaths;         // of workers on it, the latest
-  std::optional<Instant> waits_since;  // it is well and alone, its back-off is over, and no chunk has begun
-};
-
-struct JobTruth {
-  Nature nature = Nature::good;
-  int deaths = 0;                                        // of workers that ran it
-  enum class Crowded { no, yes } crowded = Crowded::no;  // out of memory because of others that no sample had shown
-};
 
 class Fleet : public World {
  public:
