@@ -96,7 +96,7 @@ def test_a_lost_gpu_gives_its_job_back_and_returns(make_nvidia_server, driver):
 
 
 def test_a_driver_that_hangs_for_ever_costs_the_telemetry_only(make_nvidia_server, driver):
-    """N20: one replacement, then no more tries."""
+    """N20: one replacement, and no more within a minute."""
     server = make_nvidia_server(TWO)
     driver.says(TWO + "call nvmlDeviceGetMemoryInfo hang")
     assert finish(server) == ["done"] * 4
