@@ -140,6 +140,9 @@ TEST_F(DistributionTest, ALostGpuIsShownOfflineUntilItReturns) {
   EXPECT_EQ(loop->live()->gpus.at(1).gpu.uuid, "gpu-1");
   EXPECT_EQ(loop->live()->gpus.at(1).state, GpuState::offline);
   EXPECT_EQ(loop->live()->gpus.at(1).health.reason, "lost");
+  std::string drained;
+  turn(OrderGpu{"1", OrderGpu::Wish::drain, [&](const Result<GpuStatus>& status) { drained = status->gpu.uuid; }});
+  EXPECT_EQ(drained, "gpu-1") << "by its number, while that is nobody else's";
   gpus(2);
   ASSERT_THAT(loop->live()->gpus, SizeIs(2));
   EXPECT_NE(loop->live()->gpus.at(1).state, GpuState::offline);

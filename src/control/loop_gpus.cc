@@ -101,6 +101,9 @@ Result<GpuUuid> Loop::find_gpu_called(const std::string& text) const {
     if (is_called(gpu, text)) meant.insert(gpu.uuid);
   }
   if (gpu_health_.contains(text)) meant.insert(text);
+  for (const auto& [uuid, gpu] : lost_gpus_) {
+    if (meant.empty() && is_called(gpu, text)) meant.insert(uuid);  // its number may be another's by now
+  }
   if (meant.size() == 1) return *meant.begin();
   std::vector<std::string> known;
   for (const Gpu& gpu : gpus_) known.push_back(format("{} ({})", gpu.uuid, gpu.index));
