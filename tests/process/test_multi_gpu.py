@@ -30,8 +30,8 @@ def test_the_limit_goes_up_and_down_under_load_and_no_picture_is_lost(make_serve
     told = [event["data"]["job"] for event in stream.seen if event["type"] == "job.updated"]
     for job_id in jobs:
         states_of_job = [job["state"] for job in told if job["id"] == job_id]
-        began = states_of_job.index("running") if "running" in states_of_job else len(states_of_job)
-        assert "queued" not in states_of_job[began:], f"a chunk of job {job_id} was given back"
+        assert "running" in states_of_job, f"the stream did not tell that job {job_id} began: {states_of_job}"
+        assert "queued" not in states_of_job[states_of_job.index("running"):], f"a chunk of job {job_id} was given back"
 
 
 def test_only_listed_gpus_are_used_and_a_list_of_strangers_is_told_and_left_aside(make_server):
