@@ -93,8 +93,8 @@ Loop::Loop(Clock& clock, Mailbox& mailbox, Ports ports, CatalogPtr catalog, Live
   for (const std::string& owner : pauses_.owners) step(scheduler::QueuePaused{owner});
   CatalogChanged first{std::move(catalog)};
   handle(first);
+  live_ = std::make_shared<LiveState>();
   commit_pending();
-  publish_live();
 }
 
 Loop::~Loop() { stop(); }
@@ -143,7 +143,6 @@ void Loop::turn(std::vector<Message> messages) {
   }
   if (std::exchange(gpus_changed_, false)) tell_gpus();
   if (!commit_pending()) return;
-  publish_live();
   const JobCounts& counts = ledger_.counts();
   forecasting_.set_waiting_jobs(static_cast<std::size_t>(counts.queued + counts.held));
   forecasting_.look_if_due(scheduler_, now_);
@@ -168,12 +167,16 @@ bool Loop::commit_pending() {
     store_error_.reset();
     pending_changes_.clear();
   }
+  // First: whoever has an answer or an event must find in the live state what it tells of.
+  const LiveStatePtr before = publish_live();
   for (const auto& effect : std::exchange(pending_effects_, {})) effect();
   for (const EventPtr& event : std::exchange(pending_events_, {})) feed_.publish(event);
+  tell_changes_since(*before);
   return true;
 }
 
-void Loop::publish_live() {
+// Returns the one before.
+LiveStatePtr Loop::publish_live() {
   auto live = std::make_shared<LiveState>();
   live->seq = feed_.last_seq();
   live->gpus = gpu_statuses();
@@ -185,16 +188,17 @@ void Loop::publish_live() {
   live->prediction_error = {load_error_.mean(), run_error_.mean()};
   live->progress = progress_;
   live->outlooks = forecasting_.outlooks();
-  const LiveStatePtr before = this->live();
-  {
-    MutexLock lock(published_mutex_);
-    live_ = live;
-  }
-  if (!before || !feed_.has_subscribers()) return;
-  if (before->counts != live->counts) {
+  MutexLock lock(published_mutex_);
+  return std::exchange(live_, std::move(live));
+}
+
+void Loop::tell_changes_since(const LiveState& before) {
+  if (!feed_.has_subscribers()) return;
+  const LiveStatePtr live = this->live();
+  if (before.counts != live->counts) {
     feed_.publish(feed_.lossy("counts", now_, {{"counts", to_json(live->counts)}}));
   }
-  if (before->gpus != live->gpus || before->telemetry != live->telemetry || before->host_memory != live->host_memory) {
+  if (before.gpus != live->gpus || before.telemetry != live->telemetry || before.host_memory != live->host_memory) {
     Json gpus = Json::array();
     for (const GpuStatus& status : live->gpus) gpus.push_back(to_json(status));
     feed_.publish(feed_.lossy("gpu.sample", now_,

@@ -121,7 +121,8 @@ class Loop final : public Service {
   void feed_waiting_jobs();
   void accept_submissions(std::vector<Message>& messages);
   bool commit_pending();
-  void publish_live();
+  LiveStatePtr publish_live();
+  void tell_changes_since(const LiveState& before);
 
   void handle(SubmitJobs& message);
   void handle(CancelJob& message);

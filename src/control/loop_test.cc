@@ -547,5 +547,16 @@ TEST_F(LoopTest, TheTraceHoldsTheLoadTheRunAndWhyTheyWereDecided) {
       "load demo-landscape; job 1; decide: load demo-landscape for job 1; decide: run demo-landscape for job 1; ");
 }
 
+TEST_F(LoopTest, WhoHasAnAnswerOrAnEventFindsInTheLiveStateWhatItTellsOf) {
+  open_with_gpu();
+  bool at_answer = false, at_event = false;
+  const auto subscribed = loop->subscribe([&](const EventPtr& event) {
+    if (event->type == "queue.changed") at_event = loop->live()->pauses.all;
+  });
+  turn(PauseQueue{PauseQueue::Wish::pause, {}, [&](const Result<Pauses>&) { at_answer = loop->live()->pauses.all; }});
+  EXPECT_TRUE(at_answer);
+  EXPECT_TRUE(at_event);
+}
+
 }  // namespace
 }  // namespace pixelfleet::control
