@@ -1,6 +1,14 @@
 #include "domain/job.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace pixelfleet {
+
+int JobSettings::sampled_steps() const {
+  if (mode == Mode::txt2img) return steps;
+  return std::min(steps, static_cast<int>(std::floor(steps * strength)) + 1);
+}
 
 std::string_view name(JobState state) {
   switch (state) {
