@@ -26,18 +26,18 @@ struct Reader {
 Reader& reader_of(j_common_ptr jpeg) { return *static_cast<Reader*>(jpeg->client_data); }
 
 extern "C" {
-void pf_jpeg_exit(j_common_ptr jpeg) {
+void pf_jpeg_read_exit(j_common_ptr jpeg) {
   Reader& reader = reader_of(jpeg);
   if (reader.message[0] == '\0') jpeg->err->format_message(jpeg, reader.message);
   std::longjmp(reader.out, 1);
 }
 // The library goes on over missing data with grey; for us the picture is cut off.
-void pf_jpeg_message(j_common_ptr jpeg, int level) {
+void pf_jpeg_read_message(j_common_ptr jpeg, int level) {
   Reader& reader = reader_of(jpeg);
   if (level >= 0) return;
   if (reader.warnings++ == 0) jpeg->err->format_message(jpeg, reader.message);
 }
-void pf_jpeg_progress(j_common_ptr jpeg) {
+void pf_jpeg_read_progress(j_common_ptr jpeg) {
   Reader& reader = reader_of(jpeg);
   if (reader.jpeg.input_scan_number <= kMaxScans) return;
   std::snprintf(reader.message, sizeof reader.message, "more than %d scans", kMaxScans);
@@ -116,16 +116,17 @@ int exif_orientation(std::string_view tiff) {
 Result<RgbImage> decode_jpeg(std::string_view bytes, const std::string& name) {
   Reader reader;
   reader.jpeg.err = jpeg_std_error(&reader.errors);
-  reader.errors.error_exit = pf_jpeg_exit;
-  reader.errors.emit_message = pf_jpeg_message;
+  reader.errors.error_exit = pf_jpeg_read_exit;
+  reader.errors.emit_message = pf_jpeg_read_message;
   reader.jpeg.client_data = &reader;
   jpeg_create_decompress(&reader.jpeg);
-  reader.progress.progress_monitor = pf_jpeg_progress;
+  reader.progress.progress_monitor = pf_jpeg_read_progress;
   reader.jpeg.progress = &reader.progress;
 
   RgbImage image;
   bool good = read_head(reader, bytes);
   const bool four = reader.jpeg.out_color_space == JCS_CMYK;
+  const int orientation = good ? orientation_of(reader.jpeg) : 1;  // the library forgets it with the last row
   if (good) {
     image.width = static_cast<int>(reader.jpeg.image_width);
     image.height = static_cast<int>(reader.jpeg.image_height);
@@ -133,7 +134,6 @@ Result<RgbImage> decode_jpeg(std::string_view bytes, const std::string& name) {
     image.data.resize(stride * static_cast<std::size_t>(image.height));
     good = read_rows(reader, image.data.data(), stride);
   }
-  const int orientation = good ? orientation_of(reader.jpeg) : 1;
   const std::string reason = reader.message;
   jpeg_destroy_decompress(&reader.jpeg);
   if (!good) return fail(ErrorCode::corrupt, format("{} is not a readable JPEG: {}", name, reason));
