@@ -148,7 +148,9 @@ Result<> Attendant::send_inputs(const control::ChunkRequest& request, Time now) 
     const std::string path = options_.data_directory + "/" + input->file;
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file) {
-      return fail(system_error(format("cannot open {} of the job (upload {})", role, input->upload.value), errno));
+      Error error = system_error(format("cannot open {} of the job (upload {})", role, input->upload.value), errno);
+      error.message += ". Upload the picture again and submit the job with the new id";
+      return fail(std::move(error));
     }
     send(protocol::Input{request.id.value, role}, now, std::move(file));
     return {};

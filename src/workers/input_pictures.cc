@@ -91,7 +91,10 @@ Result<InputPictures> read_inputs(const protocol::Run& run, const std::map<std::
     const auto bytes = read_whole(file->second.get(), role);
     if (!bytes) return fail(bytes.error());
     const auto image = media::decode_picture(*bytes, role);
-    if (!image) return fail(image.error());
+    if (!image) {
+      return fail(image.error().code,
+                  image.error().message + ". Upload the picture again, whole, and submit the job with the new id");
+    }
     return framed(media::resized(image->view(), run.published_width, run.published_height), generated);
   };
   InputPictures inputs;
@@ -109,7 +112,7 @@ Result<InputPictures> read_inputs(const protocol::Run& run, const std::map<std::
     any = any || light >= kMasked;
   }
   if (!any) {
-    return fail(ErrorCode::invalid_argument, "mask_image is dark all over: what is white in it is made anew");
+    return fail(ErrorCode::invalid_argument, "mask_image is dark all over: paint white what shall be made anew");
   }
   inputs.soft_mask = inputs.mask;
   if (run.mask_feather > 0) blur(inputs.soft_mask, generated, run.mask_feather);
