@@ -174,12 +174,13 @@ def test_bad_requests_name_field_value_and_what_is_allowed(running):
     assert "init_image" in fields(ask(running, mode="img2img", init_image="../../etc/passwd"))
 
 
-def expect_failure(server, words, **job):
+def expect_failure(server, words, next_step="Upload the picture again", **job):
     """The job fails in words a user understands; the worker and the server go on."""
     workers = server.workers()
     ended, images = made(server, **job)
     assert ended["state"] == "failed" and all(image["state"] != "published" for image in images)
     assert words in ended["error"]["message"], ended["error"]
+    assert next_step in ended["error"]["message"], ended["error"]
     assert ended["error"]["code"] == "bad_request"
     if workers:
         assert server.workers() == workers
@@ -200,7 +201,8 @@ def test_a_png_that_is_cut_off(running):
 
 
 def test_a_mask_that_is_dark_all_over(running):
-    expect_failure(running, "mask_image is dark all over", mode="inpaint", init_image=upload(running, encoded(plain())),
+    expect_failure(running, "mask_image is dark all over", "paint white what shall be made anew", mode="inpaint",
+                   init_image=upload(running, encoded(plain())),
                    mask_image=upload(running, encoded(plain((9, 9, 9)))))
 
 
