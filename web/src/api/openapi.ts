@@ -684,11 +684,8 @@ export interface components {
             seed: number;
             /** @default 1 */
             count: number;
-            /**
-             * @description Of img2img and inpaint: how much of the input is made anew.
-             * @default 0.6
-             */
-            strength: number;
+            /** @description Of img2img and inpaint: how much of the input is made anew; absent means 0.6. */
+            strength?: number;
             /**
              * Format: int64
              * @description The id of an upload; img2img and inpaint start from it, stretched to width and height.
@@ -699,11 +696,8 @@ export interface components {
              * @description The id of an upload, stretched likewise; inpaint makes anew what is white in it.
              */
             mask_image?: number;
-            /**
-             * @description Pixels over which what is made anew runs into what stays.
-             * @default 4
-             */
-            mask_feather: number;
+            /** @description Pixels over which what is made anew runs into what stays; absent means 4. */
+            mask_feather?: number;
             loras?: components["schemas"]["Lora"][];
             priority?: components["schemas"]["Priority"];
             /**
