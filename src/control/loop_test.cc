@@ -536,7 +536,7 @@ TEST_F(LoopTest, AnUnknownUploadIsNamed) {
   turn(SubmitJobs{{spec}, [&](Result<SubmitReceipt> receipt) { answer = std::move(receipt); }});
   ASSERT_FALSE(answer);
   ASSERT_EQ(answer.error().fields.size(), 1u);
-  EXPECT_EQ(answer.error().fields[0].field, "jobs[0].mask_image");
+  EXPECT_EQ(answer.error().fields[0].field, "mask_image");
   EXPECT_EQ(answer.error().fields[0].value, "99");
   EXPECT_EQ(count("commit"), 0);
 }
