@@ -113,6 +113,7 @@ Result<> RunningServer::Parts::open_edges(const Config& config) {
   workers::SupervisorOptions worker_options;
   worker_options.program = program_path().string();
   worker_options.engines_dir = engines_directory(config).string();
+  worker_options.data_directory = std::filesystem::absolute(config.data_directory).string();
   worker_options.engine_library = engine_library(config).string();
   worker_options.time_scale = config.time_scale;
   auto supervisor = workers::make_supervisor(worker_options, mailbox);

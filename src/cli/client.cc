@@ -26,12 +26,13 @@ class Connection {
     asio::connect(socket_, resolver.resolve(endpoint.host, format("{}", endpoint.port)));
   }
 
-  void send(http::verb verb, const std::string& path, const Endpoint& endpoint, const std::string& body) {
+  void send(http::verb verb, const std::string& path, const Endpoint& endpoint, const std::string& body,
+            const char* content_type = "application/json") {
     http::request<http::string_body> request{verb, path, 11};
     request.set(http::field::host, format("{}:{}", endpoint.host, endpoint.port));
     request.set(http::field::user_agent, "pixelfleet-cli");
     if (!endpoint.token.empty()) request.set(http::field::authorization, "Bearer " + endpoint.token);
-    if (!body.empty()) request.set(http::field::content_type, "application/json");
+    if (!body.empty()) request.set(http::field::content_type, content_type);
     request.body() = body;
     request.prepare_payload();
     http::write(socket_, request);
@@ -73,10 +74,11 @@ Error problem(unsigned status, const std::string& body) {
   return error;
 }
 
-Result<Json> exchange(const Endpoint& endpoint, http::verb verb, const std::string& path, const std::string& body) {
+Result<Json> exchange(const Endpoint& endpoint, http::verb verb, const std::string& path, const std::string& body,
+                      const char* content_type = "application/json") {
   try {
     Connection connection(endpoint);
-    connection.send(verb, path, endpoint, body);
+    connection.send(verb, path, endpoint, body, content_type);
     boost::beast::flat_buffer buffer;
     http::response_parser<http::string_body> parser;
     parser.body_limit(kMaxAnswerBytes);
@@ -124,6 +126,10 @@ Result<Json> Client::get(const std::string& path) const { return exchange(endpoi
 
 Result<Json> Client::post(const std::string& path, const Json& body) const {
   return exchange(endpoint_, http::verb::post, path, to_text(body));
+}
+
+Result<Json> Client::post_picture(const std::string& path, const std::string& bytes) const {
+  return exchange(endpoint_, http::verb::post, path, bytes, bytes.starts_with("\xFF\xD8") ? "image/jpeg" : "image/png");
 }
 
 Result<Json> Client::patch(const std::string& path, const Json& body) const {

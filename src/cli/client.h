@@ -22,6 +22,8 @@ class Client {
   // A 2xx answer's JSON. problem+json becomes the Error it describes; no answer is unavailable.
   Result<Json> get(const std::string& path) const;
   Result<Json> post(const std::string& path, const Json& body) const;
+  // The bytes of a PNG or JPEG; anything else is left for the server to refuse.
+  Result<Json> post_picture(const std::string& path, const std::string& bytes) const;
   Result<Json> patch(const std::string& path, const Json& body) const;
 
   // Follows /api/v1/events, which begins with a snapshot, until `on_event` returns Stop or the server ends.

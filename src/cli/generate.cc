@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,8 @@
 
 namespace pixelfleet::cli {
 namespace {
+
+constexpr std::size_t kMaxPictureBytes = 32 << 20;  // the server's limit for an upload
 
 // Follows the jobs of one submission and keeps the terminal informed: one live line on a terminal, plain lines in logs.
 class Follower {
@@ -144,10 +147,42 @@ int submit_and_follow(const Client& client, const Json& body, Output output) {
   return complete ? kExitOk : kExitJobsFailed;
 }
 
+Result<std::string> read_picture(const std::string& path) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
+  if (!file) return fail(system_error("cannot open " + path, errno));
+  std::string bytes;
+  char piece[1 << 16];
+  while (const std::size_t size = std::fread(piece, 1, sizeof piece, file.get())) {
+    bytes.append(piece, size);
+    if (bytes.size() > kMaxPictureBytes) break;
+  }
+  if (std::ferror(file.get()) != 0) return fail(system_error("cannot read " + path, errno));
+  if (bytes.empty() || bytes.size() > kMaxPictureBytes) {
+    return fail(ErrorCode::invalid_argument, format("{} is {}; a picture of up to {} MiB is allowed", path,
+                                                    bytes.empty() ? "empty" : "too large", kMaxPictureBytes >> 20));
+  }
+  return bytes;
+}
+
+// Makes the files uploads and puts their ids into every job.
+Result<> upload_inputs(const Client& client, const std::map<std::string, std::string>& pictures, Json& jobs) {
+  for (const auto& [key, bytes] : pictures) {
+    const auto upload = client.post_picture("/api/v1/uploads", bytes);
+    if (!upload) return fail(Error{upload.error().code, format("{}: {}", key, upload.error().message), {}});
+    for (Json& job : jobs) job[key] = upload->at("id");
+  }
+  return {};
+}
+
 }  // namespace
 
+std::string mode_of(const InputFiles& inputs) {
+  if (inputs.empty()) return "txt2img";
+  return inputs.count("mask_image") > 0 ? "inpaint" : "img2img";
+}
+
 Json job_from_texts(const std::map<std::string, std::string>& texts) {
-  static const std::set<std::string> integers = {"width", "height", "steps", "seed", "count"};
+  static const std::set<std::string> integers = {"width", "height", "steps", "seed", "count", "mask_feather"};
   static const std::set<std::string> numbers = {"cfg_scale", "strength", "rank"};
   Json job = Json::object();
   for (const auto& [key, text] : texts) {
@@ -170,9 +205,16 @@ Json job_from_texts(const std::map<std::string, std::string>& texts) {
   return job;
 }
 
-int generate(const Config& config, const std::vector<Json>& jobs, Output output, const Hooks& hooks) {
+int generate(const Config& config, const std::vector<Json>& jobs, const InputFiles& inputs, Output output,
+             const Hooks& hooks) {
   for (const Json& job : jobs) {
     if (const auto spec = job_spec_from_json(job); !spec) return report(spec.error());
+  }
+  std::map<std::string, std::string> pictures;
+  for (const auto& [key, path] : inputs) {
+    auto bytes = read_picture(path);
+    if (!bytes) return report(bytes.error());
+    pictures[key] = std::move(*bytes);
   }
   Json body;
   body["jobs"] = jobs;
@@ -188,7 +230,9 @@ int generate(const Config& config, const std::vector<Json>& jobs, Output output,
     own = std::move(*started);
     endpoint = own->endpoint();
   }
-  return submit_and_follow(Client(endpoint), body, output);
+  const Client client(endpoint);
+  if (const auto uploaded = upload_inputs(client, pictures, body["jobs"]); !uploaded) return report(uploaded.error());
+  return submit_and_follow(client, body, output);
 }
 
 }  // namespace pixelfleet::cli

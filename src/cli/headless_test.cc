@@ -63,5 +63,12 @@ TEST(JobFromTexts, LeavesWhatIsNoNumberToTheValidator) {
   EXPECT_EQ(spec.error().fields[1].message, "not a whole number");
 }
 
+TEST(Generate, TheFilesGivenDecideTheMode) {
+  EXPECT_EQ(mode_of({}), "txt2img");
+  EXPECT_EQ(mode_of({{"init_image", "a.png"}}), "img2img");
+  EXPECT_EQ(mode_of({{"init_image", "a.png"}, {"mask_image", "b.png"}}), "inpaint");
+  EXPECT_EQ(mode_of({{"mask_image", "b.png"}}), "inpaint");  // and the server says which picture is missing
+}
+
 }  // namespace
 }  // namespace pixelfleet::cli

@@ -27,6 +27,7 @@ constexpr const char* kSimulateFooter =
 struct Given {
   std::map<std::string, std::string> config;
   std::map<std::string, std::string> job;
+  InputFiles inputs;
   bool json = false;
 
   Output output() const { return json ? Output::json : Output::text; }
@@ -66,6 +67,15 @@ void add_job_flags(CLI::App& app, Given& given) {
   add("--seed", "seed", "-1: random; image i uses SEED + i");
   add("--priority", "priority", "interactive, normal or background");
   add("--gpu", "gpu", "UUID of the gpu to run on");
+  add("--strength", "strength", "how much of --init-image is made anew, 0.01-1");
+  add("--mask-feather", "mask_feather", "pixels over which what is made anew runs into what stays, 0-256");
+  const auto add_file = [&](const char* flag, const char* key, const char* help) {
+    app.add_option_function<std::string>(
+           flag, [&given, key](const std::string& path) { given.inputs[key] = path; }, help)
+        ->group("Job");
+  };
+  add_file("--init-image", "init_image", "PNG or JPEG to start from");
+  add_file("--mask", "mask_image", "PNG or JPEG whose white part of --init-image is made anew");
 }
 
 int run_headless(const Hooks& hooks) {
@@ -76,7 +86,7 @@ int run_headless(const Hooks& hooks) {
   if (!loaded) return report(loaded.error());
   Json owned = *job;
   owned["owner"] = loaded->config.owner;
-  return generate(loaded->config, {owned}, Output::text, hooks);
+  return generate(loaded->config, {owned}, {}, Output::text, hooks);
 }
 
 // Builds the commands; each puts the thing to do into `action`, which runs after the configuration is loaded.
@@ -124,7 +134,8 @@ struct CommandLine {
       action = [this](const LoadedConfig& c) {
         Json job = job_from_texts(given.job);
         job["owner"] = c.config.owner;
-        return generate(c.config, {job}, given.output(), hooks);
+        job["mode"] = mode_of(given.inputs);
+        return generate(c.config, {job}, given.inputs, given.output(), hooks);
       };
     });
 

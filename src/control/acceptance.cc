@@ -32,6 +32,7 @@ Result<Accepted> Acceptance::accept(const std::vector<JobSpec>& specs, const Cat
   std::vector<FieldError> errors;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     auto one = resolve(specs[i], catalog);
+    if (one) one = with_input_files(std::move(*one));
     if (one) {
       resolved.push_back(std::move(*one));
       continue;
@@ -51,6 +52,23 @@ Result<Accepted> Acceptance::accept(const std::vector<JobSpec>& specs, const Cat
     accepted.entries.push_back(make_entry(specs[i], std::move(resolved[i]), accepted.run, *model, taken_names, now));
   }
   return accepted;
+}
+
+Result<ResolvedJob> Acceptance::with_input_files(ResolvedJob resolved) const {
+  std::vector<FieldError> errors;
+  const auto find = [&](const char* field, std::optional<InputPicture>& input) {
+    if (!input) return;
+    if (auto upload = store_.load_upload(input->upload)) {
+      input->file = std::move(upload->file);
+    } else {
+      errors.push_back({field, format("{}", input->upload.value), upload.error().message,
+                        "the id of a picture that POST /api/v1/uploads answered"});
+    }
+  };
+  find("init_image", resolved.settings.init_image);
+  find("mask_image", resolved.settings.mask_image);
+  if (!errors.empty()) return fail(invalid_fields(std::move(errors)));
+  return resolved;
 }
 
 std::string Acceptance::free_run_directory(Instant now) {

@@ -41,6 +41,7 @@ class Acceptance {
   Result<Accepted> accept(const std::vector<JobSpec>& specs, const Catalog& catalog, Instant now);
 
  private:
+  Result<ResolvedJob> with_input_files(ResolvedJob resolved) const;
   std::string free_run_directory(Instant now);
   Accepted::Entry make_entry(const JobSpec& spec, ResolvedJob resolved, const Run& run, const Model& model,
                              std::set<std::string>& taken_names, Instant now);

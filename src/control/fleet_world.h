@@ -57,6 +57,7 @@ class WorldStore final : public StorePort {
     if (found == open_.end()) return fail(ErrorCode::not_found, "it has ended");
     return found->second;
   }
+  Result<Upload> load_upload(UploadId) override { return fail(ErrorCode::not_found, "no such upload"); }
   bool run_directory_taken(const std::string&) override { return false; }
 
   const std::map<JobId, JobRows>& open_jobs() const { return open_; }

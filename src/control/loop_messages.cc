@@ -116,8 +116,8 @@ scheduler::JobFacts Loop::facts_of_job(const OpenJob& open) {
   if (job.state == JobState::held) facts.held = job.held_reason;
   facts.cancel_requested = job.cancel_requested;
   const JobSettings& settings = job.settings;
-  facts.shape = {settings.steps, std::int64_t{settings.generate_width} * settings.generate_height, settings.sampler,
-                 as_text(settings.loras)};
+  facts.shape = {settings.sampled_steps(), std::int64_t{settings.generate_width} * settings.generate_height,
+                 settings.sampler, as_text(settings.loras)};
   facts.arrived_at = job.created_at;
   return facts;
 }

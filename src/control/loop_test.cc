@@ -506,6 +506,41 @@ TEST_F(LoopTest, ABadSubmissionIsRefusedWholeAndChangesNothing) {
   EXPECT_EQ(loop->live()->counts.queued, 0);
 }
 
+TEST_F(LoopTest, AJobGetsTheFilesOfItsUploads) {
+  store.uploads[UploadId{3}].file = "uploads/a.png";
+  store.uploads[UploadId{4}].file = "uploads/b.jpg";
+  open_with_gpu();
+  JobSpec spec;
+  spec.prompt = "fox";
+  spec.mode = Mode::inpaint;
+  spec.init_image = UploadId{3};
+  spec.mask_image = UploadId{4};
+  Result<SubmitReceipt> answer;
+  turn(SubmitJobs{{spec}, [&](Result<SubmitReceipt> receipt) { answer = std::move(receipt); }});
+  ASSERT_TRUE(answer) << answer.error().message;
+  make_ready();
+  ASSERT_EQ(workers.requests.size(), 1u);
+  EXPECT_EQ(workers.requests[0].settings.init_image, (InputPicture{UploadId{3}, "uploads/a.png"}));
+  EXPECT_EQ(workers.requests[0].settings.mask_image, (InputPicture{UploadId{4}, "uploads/b.jpg"}));
+}
+
+TEST_F(LoopTest, AnUnknownUploadIsNamed) {
+  store.uploads[UploadId{3}].file = "uploads/a.png";
+  open_with_gpu();
+  JobSpec spec;
+  spec.prompt = "fox";
+  spec.mode = Mode::inpaint;
+  spec.init_image = UploadId{3};
+  spec.mask_image = UploadId{99};
+  Result<SubmitReceipt> answer;
+  turn(SubmitJobs{{spec}, [&](Result<SubmitReceipt> receipt) { answer = std::move(receipt); }});
+  ASSERT_FALSE(answer);
+  ASSERT_EQ(answer.error().fields.size(), 1u);
+  EXPECT_EQ(answer.error().fields[0].field, "mask_image");
+  EXPECT_EQ(answer.error().fields[0].value, "99");
+  EXPECT_EQ(count("commit"), 0);
+}
+
 TEST(Mailbox, TurnsLossyMessagesAndRequestsAwayWhenFull) {
   Mailbox mailbox;
   for (std::size_t i = 0; i < Mailbox::kMaxLossy; ++i) EXPECT_TRUE(mailbox.offer(WorkerLoading{}));

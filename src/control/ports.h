@@ -192,6 +192,7 @@ class StorePort {
   virtual Result<> commit(std::span<const Change> changes) = 0;
   // One job as it was last committed, to open it again after it has ended.
   virtual Result<JobRows> load_job(JobId id) = 0;
+  virtual Result<Upload> load_upload(UploadId id) = 0;
   // Whether some run already has this directory, or an image this path.
   virtual bool run_directory_taken(const std::string& directory) = 0;
 };

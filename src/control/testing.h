@@ -55,11 +55,16 @@ class FakeStore final : public StorePort {
     return {};
   }
   Result<JobRows> load_job(JobId id) override { return jobs.at(id); }
+  Result<Upload> load_upload(UploadId id) override {
+    const auto found = uploads.find(id);
+    return found == uploads.end() ? Result<Upload>(fail(ErrorCode::not_found, "no such upload")) : found->second;
+  }
   bool run_directory_taken(const std::string& directory) override { return directory == taken; }
 
   Restored restored;
   std::vector<Change> rows;
   std::map<JobId, JobRows> jobs;
+  std::map<UploadId, Upload> uploads;
   std::string taken;
   bool full = false;
 

@@ -1,6 +1,14 @@
 #include "domain/job.h"
 
+#include <algorithm>
+
 namespace pixelfleet {
+
+int JobSettings::sampled_steps() const {
+  if (mode == Mode::txt2img) return steps;
+  // In single precision, as stable-diffusion.cpp does this sum.
+  return std::min(steps, static_cast<int>(static_cast<float>(steps) * static_cast<float>(strength)) + 1);
+}
 
 std::string_view name(JobState state) {
   switch (state) {

@@ -15,6 +15,14 @@ namespace pixelfleet {
 enum class JobState { queued, held, running, done, failed, cancelled };
 enum class HeldReason { user, paused, model_disabled, no_gpu, window, quota };
 
+// A picture that a job starts from.
+struct InputPicture {
+  UploadId upload;
+  std::string file;  // relative to the data directory; known once the job is accepted
+
+  friend bool operator==(const InputPicture&, const InputPicture&) = default;
+};
+
 // The concrete values a job runs with: request, profile, model and defaults merged (resolve.h). Immutable once
 // accepted.
 struct JobSettings {
@@ -31,8 +39,14 @@ struct JobSettings {
   double cfg_scale = 0.0;
   std::string sampler;    // an engine's name, or "default"
   std::string scheduler;  // likewise
-  double strength = 0.0;
+  double strength = 0.0;  // of img2img and inpaint: how much of the input is made anew
+  std::optional<InputPicture> init_image;
+  std::optional<InputPicture> mask_image;
+  int mask_feather = 0;
   std::vector<LoraRef> loras;
+
+  // What the engine does of `steps`: an input saves it the first ones.
+  int sampled_steps() const;
 
   friend bool operator==(const JobSettings&, const JobSettings&) = default;
 };

@@ -53,12 +53,18 @@ Json to_json(const JobSpec& spec) {
   put_if(json, "strength", spec.strength);
   put_if(json, "init_image", spec.init_image);
   put_if(json, "mask_image", spec.mask_image);
+  put_if(json, "mask_feather", spec.mask_feather);
   put_if(json, "gpu", spec.gpu);
   put_if(json, "sweep_id", spec.sweep_id);
   put_if(json, "campaign_id", spec.campaign_id);
   if (!spec.loras.empty()) json["loras"] = to_json(spec.loras);
   if (!spec.labels.empty()) json["labels"] = spec.labels;
   return json;
+}
+
+Json to_json(const std::optional<InputPicture>& picture) {
+  if (!picture) return nullptr;
+  return {{"upload", picture->upload.value}, {"file", picture->file}};
 }
 
 Json to_json(const JobSettings& settings) {
@@ -76,6 +82,9 @@ Json to_json(const JobSettings& settings) {
           {"sampler", settings.sampler},
           {"scheduler", settings.scheduler},
           {"strength", settings.strength},
+          {"init_image", to_json(settings.init_image)},
+          {"mask_image", to_json(settings.mask_image)},
+          {"mask_feather", settings.mask_feather},
           {"loras", to_json(settings.loras)}};
 }
 
@@ -199,6 +208,15 @@ Json to_json(const PredictionError& error) { return {{"load", or_null(error.load
 
 Json to_json(const Pauses& pauses) { return {{"paused_all", pauses.all}, {"paused_owners", pauses.owners}}; }
 
+namespace {
+
+std::optional<InputPicture> input_from(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return InputPicture{UploadId{json.at("upload").get<std::int64_t>()}, json.at("file").get<std::string>()};
+}
+
+}  // namespace
+
 Result<JobSettings> job_settings_from_json(const Json& json) {
   try {
     JobSettings settings;
@@ -218,6 +236,9 @@ Result<JobSettings> job_settings_from_json(const Json& json) {
     json.at("sampler").get_to(settings.sampler);
     json.at("scheduler").get_to(settings.scheduler);
     json.at("strength").get_to(settings.strength);
+    settings.init_image = input_from(json.at("init_image"));
+    settings.mask_image = input_from(json.at("mask_image"));
+    json.at("mask_feather").get_to(settings.mask_feather);
     for (const Json& lora : json.at("loras")) {
       settings.loras.push_back({lora.at("name").get<std::string>(), lora.at("weight").get<double>()});
     }

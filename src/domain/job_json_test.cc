@@ -73,6 +73,8 @@ TEST(JobJson, NamesTheFieldAndWhatIsAllowed) {
       {R"({"seed":"abc"})", "seed", "not a whole number", "a whole number from -1 to 4294967295"},
       {R"({"cfg_scale":"7"})", "cfg_scale", "not a number", "a number from 0 to 30"},
       {R"({"count":1001})", "count", "out of range", "a whole number from 1 to 1000"},
+      {R"({"strength":0})", "strength", "out of range", "a number from 0.01 to 1"},
+      {R"({"mask_feather":257})", "mask_feather", "out of range", "a whole number from 0 to 256"},
       {R"({"priority":"urgent"})", "priority", "not one of the choices", "interactive, normal, background"},
       {R"({"promt":"x"})", "promt", "unknown field; did you mean \"prompt\"?", "the job keys of the API document"},
       {R"({"loras":[{"name":"x","weight":9}]})", "loras", "not a LoRA",

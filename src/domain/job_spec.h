@@ -42,7 +42,8 @@ struct JobSpec {
   int count = 1;
   std::optional<double> strength;
   std::optional<UploadId> init_image;
-  std::optional<UploadId> mask_image;
+  std::optional<UploadId> mask_image;  // white: is made anew
+  std::optional<int> mask_feather;     // pixels over which what is made anew runs into what stays
   std::vector<LoraRef> loras;
   Priority priority = Priority::normal;
   double rank = 0.0;               // manual order within one priority; lower runs first
@@ -69,6 +70,9 @@ inline constexpr int kMinCount = 1;
 inline constexpr int kMaxCount = 1000;
 inline constexpr std::size_t kMaxPromptBytes = 8192;
 inline constexpr std::int64_t kMaxSeed = 0xFFFF'FFFF;  // the engine's and A1111's seeds are 32 bits wide
+inline constexpr double kMinStrength = 0.01;
+inline constexpr double kMaxStrength = 1.0;
+inline constexpr int kMaxMaskFeather = 256;
 inline constexpr std::size_t kMaxLoras = 16;
 inline constexpr std::size_t kMaxLabels = 32;
 inline constexpr std::size_t kMaxNameBytes = 256;

@@ -14,10 +14,10 @@ namespace {
 
 const std::vector<std::string>& job_keys() {
   static const std::vector<std::string> keys = {
-      "prompt",     "negative_prompt", "model",         "profile",   "mode",  "width", "height",
-      "steps",      "cfg_scale",       "sampler",       "scheduler", "seed",  "count", "strength",
-      "init_image", "mask_image",      "loras",         "priority",  "rank",  "gpu",   "owner",
-      "sweep_id",   "campaign_id",     "allow_smaller", "keep_mine", "labels"};
+      "prompt",     "negative_prompt", "model",        "profile",       "mode",      "width", "height",
+      "steps",      "cfg_scale",       "sampler",      "scheduler",     "seed",      "count", "strength",
+      "init_image", "mask_image",      "mask_feather", "loras",         "priority",  "rank",  "gpu",
+      "owner",      "sweep_id",        "campaign_id",  "allow_smaller", "keep_mine", "labels"};
   return keys;
 }
 
@@ -206,9 +206,10 @@ Result<JobSpec> job_spec_from_json(const Json& json, const std::string& field_pr
   reader.text("scheduler", spec.scheduler, limits::kMaxNameBytes);
   reader.integer("seed", spec.seed, -1, limits::kMaxSeed);
   reader.integer("count", spec.count, limits::kMinCount, limits::kMaxCount);
-  reader.number("strength", spec.strength, 0.0, 1.0);
+  reader.number("strength", spec.strength, limits::kMinStrength, limits::kMaxStrength);
   reader.id("init_image", spec.init_image);
   reader.id("mask_image", spec.mask_image);
+  reader.integer("mask_feather", spec.mask_feather, 0, limits::kMaxMaskFeather);
   read_loras(reader, spec.loras);
   reader.choice("priority", spec.priority, priority_from, "interactive, normal, background");
   reader.number("rank", spec.rank, -1e15, 1e15);

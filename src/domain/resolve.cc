@@ -25,6 +25,9 @@ struct Resolution {
   }
 };
 
+constexpr double kDefaultStrength = 0.6;  // v17's
+constexpr int kDefaultMaskFeather = 4;    // A1111's mask blur
+
 int align_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 void check_prompts(Resolution& r) {
@@ -94,10 +97,32 @@ void resolve_sampler(Resolution& r, const Model& model, const Profile& profile) 
   }
 }
 
-void check_engine_can(Resolution& r) {
-  if (r.spec.mode != Mode::txt2img) {
-    r.complain("mode", std::string(name(r.spec.mode)), "not available in this version", "txt2img");
+// Which pictures a mode starts from. Their files are found when the job is accepted.
+void resolve_inputs(Resolution& r) {
+  const auto input = [&](const char* field, const std::optional<UploadId>& given, bool wanted) {
+    const std::string mode(name(r.spec.mode));
+    if (wanted && !given) {
+      r.complain(field, "", format("missing, and mode {} starts from it", mode),
+                 "the id of a picture that POST /api/v1/uploads answered");
+    } else if (!wanted && given) {
+      r.complain(field, format("{}", given->value), format("mode {} takes none", mode),
+                 "no picture, or a mode that starts from one: img2img, inpaint");
+    }
+    return wanted && given ? std::optional(InputPicture{*given, {}}) : std::nullopt;
+  };
+  JobSettings& settings = r.resolved.settings;
+  settings.init_image = input("init_image", r.spec.init_image, r.spec.mode != Mode::txt2img);
+  settings.mask_image = input("mask_image", r.spec.mask_image, r.spec.mode == Mode::inpaint);
+  settings.strength = r.spec.strength.value_or(kDefaultStrength);
+  if (!(settings.strength >= limits::kMinStrength && settings.strength <= limits::kMaxStrength)) {
+    r.complain("strength", format("{}", settings.strength), "out of range",
+               format("a number from {} to {}", limits::kMinStrength, limits::kMaxStrength));
   }
+  settings.mask_feather = r.spec.mask_feather.value_or(kDefaultMaskFeather);
+  r.check_range("mask_feather", settings.mask_feather, 0, limits::kMaxMaskFeather);
+}
+
+void check_engine_can(Resolution& r) {
   if (!r.spec.loras.empty()) r.complain("loras", "", "not available in this version", "no LoRAs");
 }
 
@@ -139,7 +164,7 @@ Result<ResolvedJob> resolve(const JobSpec& spec, const Catalog& catalog) {
     r.complain("cfg_scale", format("{}", settings.cfg_scale), "out of range",
                format("a number from {} to {}", limits::kMinCfgScale, limits::kMaxCfgScale));
   }
-  settings.strength = spec.strength.value_or(0.6);
+  resolve_inputs(r);
   resolve_size(r, *model);
   resolve_steps(r, *model, *profile);
   resolve_sampler(r, *model, *profile);

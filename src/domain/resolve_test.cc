@@ -130,6 +130,84 @@ TEST(Resolve, StandsInForUniPcWithOneWarning) {
   EXPECT_EQ(resolved->warnings.size(), 1u);
 }
 
+JobSpec fox_from(Mode mode) {
+  JobSpec spec = fox();
+  spec.mode = mode;
+  spec.init_image = UploadId{3};
+  if (mode == Mode::inpaint) spec.mask_image = UploadId{4};
+  return spec;
+}
+
+TEST(Resolve, APictureIsStartedFromAsTheModeSays) {
+  const auto plain = resolve(fox(), small_catalog());
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(plain->settings.init_image || plain->settings.mask_image);
+
+  const auto again = resolve(fox_from(Mode::img2img), small_catalog());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->settings.init_image, (InputPicture{UploadId{3}, ""}));
+  EXPECT_FALSE(again->settings.mask_image);
+  EXPECT_EQ(again->settings.strength, 0.6);
+
+  JobSpec spec = fox_from(Mode::inpaint);
+  spec.strength = 1.0;
+  spec.mask_feather = 0;
+  const auto part = resolve(spec, small_catalog());
+  ASSERT_TRUE(part) << part.error().message;
+  EXPECT_EQ(part->settings.mask_image, (InputPicture{UploadId{4}, ""}));
+  EXPECT_EQ(part->settings.strength, 1.0);
+  EXPECT_EQ(part->settings.mask_feather, 0);
+  spec.mask_feather.reset();
+  EXPECT_EQ(resolve(spec, small_catalog())->settings.mask_feather, 4);
+}
+
+TEST(Resolve, NamesThePictureThatAModeLacksOrHasTooMany) {
+  const auto complaint = [](const JobSpec& spec, const char* field) {
+    const auto resolved = resolve(spec, small_catalog());
+    const FieldError* error = resolved ? nullptr : find_field(resolved.error(), field);
+    return error == nullptr ? std::string() : error->message;
+  };
+  JobSpec nothing = fox();
+  nothing.mode = Mode::inpaint;
+  EXPECT_EQ(complaint(nothing, "init_image"), "missing, and mode inpaint starts from it");
+  EXPECT_EQ(complaint(nothing, "mask_image"), "missing, and mode inpaint starts from it");
+  nothing.mode = Mode::img2img;
+  EXPECT_EQ(complaint(nothing, "init_image"), "missing, and mode img2img starts from it");
+  EXPECT_EQ(complaint(nothing, "mask_image"), "");
+  JobSpec mask = fox_from(Mode::inpaint);
+  mask.mode = Mode::img2img;
+  EXPECT_EQ(complaint(mask, "mask_image"), "mode img2img takes none");
+  mask.mode = Mode::txt2img;
+  EXPECT_EQ(complaint(mask, "init_image"), "mode txt2img takes none");
+}
+
+TEST(Resolve, RefusesStrengthsThatWouldLeaveNothingToDo) {
+  JobSpec spec = fox_from(Mode::img2img);
+  for (const double strength : {0.0, 0.009, 1.01, -1.0, std::nan("")}) {
+    spec.strength = strength;
+    const auto resolved = resolve(spec, small_catalog());
+    ASSERT_FALSE(resolved) << strength;
+    EXPECT_EQ(find_field(resolved.error(), "strength")->allowed, "a number from 0.01 to 1");
+  }
+  spec.strength = 0.01;
+  EXPECT_TRUE(resolve(spec, small_catalog()));
+  spec.mask_feather = 257;
+  EXPECT_FALSE(resolve(spec, small_catalog()));
+}
+
+TEST(JobSettings, AnInputSavesTheFirstSteps) {
+  JobSettings settings;
+  settings.steps = 10;
+  settings.strength = 0.6;
+  EXPECT_EQ(settings.sampled_steps(), 10);
+  settings.mode = Mode::img2img;
+  EXPECT_EQ(settings.sampled_steps(), 7);
+  settings.strength = 1.0;
+  EXPECT_EQ(settings.sampled_steps(), 10);
+  settings.strength = 0.01;
+  EXPECT_EQ(settings.sampled_steps(), 1);
+}
+
 TEST(Catalog, TheDefaultIsARealModelBeforeADemoOne) {
   Catalog catalog = small_catalog();
   Model demo;

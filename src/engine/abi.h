@@ -17,7 +17,7 @@ extern "C" {
 
 // Raised with every change of this file. Plug-ins are built with the program: there is no older one to stay friends
 // with.
-#define PF_ENGINE_ABI 1u
+#define PF_ENGINE_ABI 2u
 
 typedef struct PfEngine PfEngine;  // an opened engine, known only to its plug-in
 
@@ -106,6 +106,9 @@ typedef struct PfRequest {
   const char* sampler;    // "default" = the engine's choice for the model
   const char* scheduler;  // likewise
   int64_t seed;
+  const uint8_t* init_rgb;   // RGB8 rows without gaps, width x height; null = the picture starts from noise
+  const uint8_t* mask;       // a byte a pixel: 255 is made anew, 0 stays; null = all is made anew
+  double strength;           // of img2img: how much of init_rgb is made anew; > 0, at most 1
   int32_t preview_every_ms;  // at most one preview in this time; 0 = none
 } PfRequest;
 

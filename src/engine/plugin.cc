@@ -105,6 +105,9 @@ std::variant<Loaded, Failure> Engine::load(const ModelSpec& model, Sink& sink) {
 
 std::variant<Picture, Cancelled, Failure> Engine::generate(const Request& request, Sink& sink) {
   CHECK(request.ticket != 0);
+  const auto pixels = static_cast<std::size_t>(request.width) * static_cast<std::size_t>(request.height);
+  CHECK(request.init_rgb.empty() || request.init_rgb.size() == 3 * pixels);
+  CHECK(request.mask.empty() || (request.mask.size() == pixels && !request.init_rgb.empty()));
   const PfRequest asked{
       .ticket = request.ticket,
       .prompt = request.prompt.c_str(),
@@ -116,6 +119,9 @@ std::variant<Picture, Cancelled, Failure> Engine::generate(const Request& reques
       .sampler = request.sampler.c_str(),
       .scheduler = request.scheduler.c_str(),
       .seed = request.seed,
+      .init_rgb = request.init_rgb.empty() ? nullptr : request.init_rgb.data(),
+      .mask = request.mask.empty() ? nullptr : request.mask.data(),
+      .strength = request.strength,
       .preview_every_ms = request.preview_every_ms,
   };
   const PfSink bound = bind(sink);

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -84,7 +85,11 @@ struct Request {
   std::string sampler = "default";
   std::string scheduler = "default";
   std::int64_t seed = 0;
-  int preview_every_ms = 0;  // 0 = none
+  // Rows without gaps, of the size above; empty where the picture starts from nothing. Owned by the caller.
+  std::span<const std::uint8_t> init_rgb = {};
+  std::span<const std::uint8_t> mask = {};  // a byte a pixel: 255 is made anew
+  double strength = 1;                      // how much of init_rgb is made anew
+  int preview_every_ms = 0;                 // 0 = none
 };
 
 // Where load and generate report to, during the call.

@@ -1,6 +1,7 @@
 // What plug-ins share behind the C interface: keeping text alive for the caller, monotonic progress, cancel by ticket.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -162,5 +163,12 @@ class PluginApi {
     }
   }
 };
+
+// An input saves the first steps. In single precision, as stable-diffusion.cpp does this sum.
+inline int sampled_steps(const PfRequest& request) {
+  if (request.init_rgb == nullptr) return request.steps;
+  const float kept = static_cast<float>(request.steps) * static_cast<float>(request.strength);
+  return std::min(request.steps, static_cast<int>(kept) + 1);
+}
 
 }  // namespace pixelfleet::engine

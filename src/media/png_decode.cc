@@ -4,9 +4,10 @@
 #include <csetjmp>
 #include <cstdio>
 #include <memory>
+#include <string_view>
 
 #include "base/format.h"
-#include "media/reader.h"
+#include "media/picture_file.h"
 
 namespace pixelfleet::media {
 namespace {
@@ -30,9 +31,20 @@ void pf_png_read_warning(png_structp, png_const_charp) {}
 class PngFile {
  public:
   static Result<std::unique_ptr<PngFile>> open(const std::string& path) {
+    std::FILE* file = std::fopen(path.c_str(), "rbe");
+    if (file == nullptr) return fail(system_error("cannot open " + path, errno));
+    return from(file, path);
+  }
+  // `bytes` outlive it.
+  static Result<std::unique_ptr<PngFile>> over(std::string_view bytes, const std::string& name) {
+    std::FILE* file = ::fmemopen(const_cast<char*>(bytes.data()), bytes.size(), "rb");
+    if (file == nullptr) return fail(system_error("cannot read " + name, errno));
+    return from(file, name);
+  }
+
+  static Result<std::unique_ptr<PngFile>> from(std::FILE* opened, const std::string& path) {
     std::unique_ptr<PngFile> file(new PngFile(path));
-    file->file_.reset(std::fopen(path.c_str(), "rbe"));
-    if (!file->file_) return fail(system_error("cannot open " + path, errno));
+    file->file_.reset(opened);
     unsigned char signature[8];
     if (std::fread(signature, 1, sizeof signature, file->file_.get()) != sizeof signature ||
         png_sig_cmp(signature, 0, sizeof signature) != 0) {
@@ -126,13 +138,12 @@ Result<std::vector<PngText>> read_png_text(const std::string& path) {
   return (*file)->texts();
 }
 
-Result<RgbImage> read_png(const std::string& path) {
-  auto opened = PngFile::open(path);
-  if (!opened) return fail(opened.error());
-  PngFile& file = **opened;
+namespace {
+
+Result<RgbImage> pixels_of(PngFile& file, const std::string& name) {
   if (std::int64_t{file.width()} * file.height() > kMaxReadPixels) {
     return fail(ErrorCode::resource_exhausted,
-                format("{} has {}x{} pixels; at most {} are read", path, file.width(), file.height(), kMaxReadPixels));
+                format("{} has {}x{} pixels; at most {} are read", name, file.width(), file.height(), kMaxReadPixels));
   }
   RgbImage image{file.width(), file.height(), {}};
   const std::size_t stride = static_cast<std::size_t>(image.width) * 3;
@@ -141,6 +152,20 @@ Result<RgbImage> read_png(const std::string& path) {
   for (int y = 0; y < image.height; ++y) rows.push_back(image.data.data() + static_cast<std::size_t>(y) * stride);
   if (!file.read_rows(rows.data())) return fail(file.error());
   return image;
+}
+
+}  // namespace
+
+Result<RgbImage> read_png(const std::string& path) {
+  auto file = PngFile::open(path);
+  if (!file) return fail(file.error());
+  return pixels_of(**file, path);
+}
+
+Result<RgbImage> decode_png(std::string_view bytes, const std::string& name) {
+  auto file = PngFile::over(bytes, name);
+  if (!file) return fail(file.error());
+  return pixels_of(**file, name);
 }
 
 }  // namespace pixelfleet::media

@@ -33,6 +33,10 @@ Result<std::vector<PngText>> read_png_text(const std::string& path);
 // The whole picture as RGB8; transparency is dropped. corrupt when it is cut off.
 Result<RgbImage> read_png(const std::string& path);
 
+// A PNG or JPEG, by its first bytes, as RGB8 and as its camera was held; transparency is dropped, and so is all but the
+// first picture. `name` is what errors call it. Errors as of probe_image, and corrupt for one that is cut off.
+Result<RgbImage> decode_picture(std::string_view bytes, const std::string& name);
+
 // A JPEG whose longer side is at most `max_side`, made anew at each call.
 Result<std::string> thumbnail_jpeg(const std::string& path, int max_side);
 

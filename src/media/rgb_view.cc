@@ -82,6 +82,51 @@ RgbImage box_downscale(const RgbView& view, int width, int height) {
   return result;
 }
 
+namespace {
+
+// Where target cell `i` looks between two source cells, and how much of the second one it takes, of 256.
+struct Between {
+  int first = 0;
+  int second = 0;
+  unsigned part = 0;
+};
+
+Between between(int i, int source, int target) {
+  const double at = std::clamp((i + 0.5) * source / target - 0.5, 0.0, source - 1.0);
+  const int first = static_cast<int>(at);
+  return {first, std::min(first + 1, source - 1), static_cast<unsigned>(std::lround((at - first) * 256))};
+}
+
+RgbImage enlarged(const RgbView& view, int width, int height) {
+  RgbImage result{width, height, {}};
+  result.data.reserve(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3);
+  std::vector<Between> columns;
+  for (int x = 0; x < width; ++x) columns.push_back(between(x, view.width, width));
+  for (int y = 0; y < height; ++y) {
+    const Between row = between(y, view.height, height);
+    const std::uint8_t* upper = view.row(row.first);
+    const std::uint8_t* lower = view.row(row.second);
+    for (const Between& column : columns) {
+      const std::size_t left = static_cast<std::size_t>(column.first) * 3;
+      const std::size_t right = static_cast<std::size_t>(column.second) * 3;
+      for (std::size_t c = 0; c < 3; ++c) {
+        const unsigned above = upper[left + c] * (256 - column.part) + upper[right + c] * column.part;
+        const unsigned below = lower[left + c] * (256 - column.part) + lower[right + c] * column.part;
+        result.data.push_back(static_cast<std::uint8_t>((above * (256 - row.part) + below * row.part + 32768) >> 16));
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+RgbImage resized(const RgbView& view, int width, int height) {
+  RgbImage smaller = box_downscale(view, std::min(width, view.width), std::min(height, view.height));
+  if (smaller.width == width && smaller.height == height) return smaller;
+  return enlarged(smaller.view(), width, height);
+}
+
 FittedSize fit_within(int width, int height, int max_width, int max_height) {
   const double ratio =
       std::min({1.0, static_cast<double>(max_width) / width, static_cast<double>(max_height) / height});

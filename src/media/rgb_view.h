@@ -31,6 +31,9 @@ RgbView crop_centred(const RgbView& view, int width, int height);
 // The mean of the pixels under each target pixel (area weighted). The target is never larger than the source.
 RgbImage box_downscale(const RgbView& view, int width, int height);
 
+// Stretched to that size: the mean where it becomes smaller, in straight lines between pixels where it becomes larger.
+RgbImage resized(const RgbView& view, int width, int height);
+
 struct FittedSize {
   int width = 0;
   int height = 0;

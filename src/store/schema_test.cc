@@ -67,7 +67,8 @@ TEST_F(SchemaTest, AFileOfVersionOneKeepsItsRows) {
       INSERT INTO jobs VALUES (5, 1, 'queued', NULL, 1, 0.0, NULL, 'local', 'demo-city', '{"prompt":"a city","count":2}',
         '{"prompt":"a city","negative_prompt":"","model":"demo-city","profile":"none","mode":"txt2img","width":512,
           "height":512,"generate_width":512,"generate_height":512,"steps":20,"cfg_scale":7.0,"sampler":"default",
-          "scheduler":"default","strength":0.0,"loras":[]}',
+          "scheduler":"default","strength":0.0,"init_image":null,"mask_image":null,"mask_feather":0,
+          "loras":[]}',
         42, 2, 1, 0, 0, NULL, NULL, NULL, NULL, 1790000000000, NULL, NULL);
       INSERT INTO images VALUES (9, 5, 0, 'published', 42, 'run_20261124_091530/a.png', 3, 100, 1, '', 'synthetic', '1',
         'virtual-0', 1.5, 512, 512, 1790000000500);

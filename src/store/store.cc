@@ -189,6 +189,7 @@ Result<> Store::commit(std::span<const control::Change> changes) {
   return may_use_ballast(changes) ? parts_->writer.commit(changes) : done;
 }
 
+Result<control::Upload> Store::load_upload(UploadId id) { return find_upload(parts_->writer.connection(), id); }
 Result<control::JobRows> Store::load_job(JobId id) { return find_job_rows(parts_->writer.connection(), id); }
 
 bool Store::run_directory_taken(const std::string& directory) { return parts_->writer.run_directory_taken(directory); }

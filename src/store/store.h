@@ -35,6 +35,7 @@ class Store final : public control::StorePort, public control::Reader {
   Result<control::Restored> restore() override;
   Result<> commit(std::span<const control::Change> changes) override;
   Result<control::JobRows> load_job(JobId id) override;
+  Result<control::Upload> load_upload(UploadId id) override;
   bool run_directory_taken(const std::string& directory) override;
 
   // --- any thread

@@ -167,6 +167,8 @@ TEST_F(StoreTest, AnUploadComesBackWithEveryField) {
   const control::Upload upload{UploadId(4), "uploads/4.png", "image/png", 640, 480, 99, at(1)};
   expect_commit(*store_, {control::InsertUpload{upload}});
   const auto found = store_->upload(UploadId(4));
+  EXPECT_EQ(store_->load_upload(UploadId(4))->file, upload.file);
+  EXPECT_EQ(store_->load_upload(UploadId(9)).error().code, ErrorCode::not_found);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->file, upload.file);
   EXPECT_EQ(found->media_type, upload.media_type);

@@ -1,5 +1,6 @@
 #include "workers/attendant.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -106,6 +107,9 @@ void Attendant::run(const control::ChunkRequest& request, Time now) {
     return post(control::ChunkIsOver{
         spec_.id, request.id, "failed", {"engine_error", format("{} was not ready for a chunk", label()), {}}});
   }
+  if (Result<> sent = send_inputs(request, now); !sent) {
+    return post(control::ChunkIsOver{spec_.id, request.id, "failed", {"bad_request", sent.error().message, {}}});
+  }
   const JobSettings& settings = request.settings;
   protocol::Run order{.chunk_id = request.id.value,
                       .attempt = request.id.value,
@@ -113,10 +117,15 @@ void Attendant::run(const control::ChunkRequest& request, Time now) {
                       .negative_prompt = settings.negative_prompt,
                       .width = settings.generate_width,
                       .height = settings.generate_height,
+                      .published_width = settings.width,
+                      .published_height = settings.height,
                       .steps = settings.steps,
                       .cfg_scale = settings.cfg_scale,
                       .sampler = settings.sampler,
                       .scheduler = settings.scheduler,
+                      .mode = std::string(name(settings.mode)),
+                      .strength = settings.strength,
+                      .mask_feather = settings.mask_feather,
                       .images = {},
                       .preview_every_ms = capabilities_.preview ? options_.preview_every_ms : 0};
   chunk_.emplace(Chunk{request.id, {}, {}, settings.generate_width, settings.generate_height, std::nullopt, false});
@@ -130,6 +139,24 @@ void Attendant::run(const control::ChunkRequest& request, Time now) {
   phase_ = Phase::load;
   step_ = -1;
   send(order, now);
+}
+
+// The worker may open no files but its model's: it is handed these open.
+Result<> Attendant::send_inputs(const control::ChunkRequest& request, Time now) {
+  const auto send_one = [&](const char* role, const std::optional<InputPicture>& input) -> Result<> {
+    if (!input) return {};
+    const std::string path = options_.data_directory + "/" + input->file;
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) {
+      Error error = system_error(format("cannot open {} of the job (upload {})", role, input->upload.value), errno);
+      error.message += ". Upload the picture again and submit the job with the new id";
+      return fail(std::move(error));
+    }
+    send(protocol::Input{request.id.value, role}, now, std::move(file));
+    return {};
+  };
+  if (Result<> sent = send_one("init_image", request.settings.init_image); !sent) return sent;
+  return send_one("mask_image", request.settings.mask_image);
 }
 
 void Attendant::cancel(ChunkId chunk, Time now) {
@@ -220,16 +247,17 @@ void Attendant::expect_exit(Verdict verdict, Time now) {
 
 // --- small parts -----------------------------------------------------------------------------------------------------
 
-void Attendant::send(const protocol::ToWorker& order, Time now) {
+void Attendant::send(const protocol::ToWorker& order, Time now, UniqueFd file) {
   if (channel_.fd() < 0) return;
   if (outbox_.size() >= kMaxOutbox) return breach("it does not read its messages", now);
-  outbox_.push_back(protocol::encode(order));
+  outbox_.push_back({protocol::encode(order), std::move(file)});
   flush(now);
 }
 
 void Attendant::flush(Time now) {
   while (wants_to_write()) {
-    const auto sent = channel_.send(outbox_.front(), ipc::Wait::no);
+    const auto sent =
+        channel_.send(outbox_.front().text, outbox_.front().file ? outbox_.front().file.get() : -1, ipc::Wait::no);
     if (!sent) {
       if (sent.error().code != ErrorCode::unavailable) return breach(sent.error().message, now);
       outbox_.clear();  // it is gone; its exit tells more

@@ -83,7 +83,8 @@ class Attendant {
   void accept_image(const protocol::Image& image, UniqueFd memory, Time now);
   void accept(const protocol::ChunkDone& done, Time now);
 
-  void send(const protocol::ToWorker& order, Time now);
+  Result<> send_inputs(const control::ChunkRequest& request, Time now);
+  void send(const protocol::ToWorker& order, Time now, UniqueFd file = {});
   void flush(Time now);
   void note_movement(Time now);
   bool is_held_back() const { return std::ssize(unacknowledged_) >= protocol::kMaxUnacknowledged; }
@@ -105,7 +106,11 @@ class Attendant {
 
   Process process_;
   ipc::Channel channel_;
-  std::deque<std::string> outbox_;
+  struct Outgoing {
+    std::string text;
+    UniqueFd file;  // that travels beside it
+  };
+  std::deque<Outgoing> outbox_;
   LogTail log_;
 
   State state_ = State::starting;

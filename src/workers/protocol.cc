@@ -32,6 +32,8 @@ constexpr std::array<std::string_view, 6> kFailureClasses{"bad_request",  "out_o
 constexpr std::array<std::string_view, 3> kCancelKinds{"step", "kill", "none"};
 constexpr std::array<std::string_view, 3> kOutcomes{"done", "cancelled", "failed"};
 constexpr std::array<std::string_view, 3> kSandboxes{"full", "partial", "none"};
+constexpr std::array<std::string_view, 2> kInputRoles{"init_image", "mask_image"};
+constexpr std::array<std::string_view, 3> kModes{"txt2img", "img2img", "inpaint"};
 constexpr std::array<std::string_view, 4> kPhases{"load", "text", "sample", "decode"};
 
 // Reads the members of one JSON object; remembers the first breach and answers with harmless values from then on.
@@ -208,6 +210,15 @@ Load load_from(Fields& fields, std::string& breach) {
   return load;
 }
 
+Json to_json(const Input& input) { return {{"type", "input"}, {"chunk_id", input.chunk_id}, {"role", input.role}}; }
+
+Input input_from(Fields& fields) {
+  Input input;
+  input.chunk_id = fields.integer("chunk_id", 1, kMaxId);
+  input.role = fields.one_of("role", kInputRoles);
+  return input;
+}
+
 Json to_json(const Run& run) {
   Json images = Json::array();
   for (const Run::Image& image : run.images) images.push_back({{"index", image.index}, {"seed", image.seed}});
@@ -219,10 +230,15 @@ Json to_json(const Run& run) {
             {"negative_prompt", run.negative_prompt},
             {"width", run.width},
             {"height", run.height},
+            {"published_width", run.published_width},
+            {"published_height", run.published_height},
             {"steps", run.steps},
             {"cfg_scale", run.cfg_scale},
             {"sampler", run.sampler},
-            {"scheduler", run.scheduler}}},
+            {"scheduler", run.scheduler},
+            {"mode", run.mode},
+            {"strength", run.strength},
+            {"mask_feather", run.mask_feather}}},
           {"images", std::move(images)},
           {"preview_every_ms", run.preview_every_ms}};
 }
@@ -237,10 +253,15 @@ Run run_from(Fields& fields, std::string& breach) {
   // One step of the coarsest size multiple above the largest side: what is generated may be cropped to it.
   run.width = settings.small("width", limits::kMinSide, limits::kMaxSide + 64);
   run.height = settings.small("height", limits::kMinSide, limits::kMaxSide + 64);
+  run.published_width = settings.small("published_width", limits::kMinSide, limits::kMaxSide);
+  run.published_height = settings.small("published_height", limits::kMinSide, limits::kMaxSide);
   run.steps = settings.small("steps", limits::kMinSteps, limits::kMaxSteps);
   run.cfg_scale = settings.number("cfg_scale", limits::kMinCfgScale, limits::kMaxCfgScale);
   run.sampler = settings.text("sampler", kMaxName);
   run.scheduler = settings.text("scheduler", kMaxName);
+  run.mode = settings.one_of("mode", kModes);
+  run.strength = settings.number("strength", 0, limits::kMaxStrength);
+  run.mask_feather = settings.small("mask_feather", 0, limits::kMaxMaskFeather);
   for (const Json& item : fields.array("images", limits::kMaxCount)) {
     Fields image(item, breach);
     run.images.push_back({image.small("index", 0, kMaxIndex), image.integer("seed", 0, kMaxId)});
@@ -406,6 +427,7 @@ Result<ToWorker> decode_to_worker(std::string_view text) {
   return decode<ToWorker>(text,
                           [](std::string_view type, Fields& fields, std::string& breach) -> std::optional<ToWorker> {
                             if (type == "load") return load_from(fields, breach);
+                            if (type == "input") return input_from(fields);
                             if (type == "run") return run_from(fields, breach);
                             if (type == "cancel") return Cancel{fields.integer("chunk_id", 1, kMaxId)};
                             if (type == "ack")

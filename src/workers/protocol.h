@@ -18,7 +18,7 @@
 
 namespace pixelfleet::workers::protocol {
 
-inline constexpr int kVersion = 1;
+inline constexpr int kVersion = 2;
 // Images handed over and not yet acknowledged; a worker waits, a server ends a worker that does not.
 inline constexpr int kMaxUnacknowledged = 2;
 
@@ -43,6 +43,13 @@ struct Load {
   friend bool operator==(const Load&, const Load&) = default;
 };
 
+// A picture that the next chunk starts from: a file, open for reading, travels beside it.
+struct Input {
+  std::int64_t chunk_id = 0;
+  std::string role;  // init_image, mask_image
+  friend bool operator==(const Input&, const Input&) = default;
+};
+
 struct Run {
   struct Image {
     int index = 0;
@@ -53,12 +60,17 @@ struct Run {
   std::int64_t attempt = 0;
   std::string prompt;
   std::string negative_prompt;
-  int width = 0;  // to generate, not to publish
+  int width = 0;  // to generate
   int height = 0;
+  int published_width = 0;  // what is cut out of its centre
+  int published_height = 0;
   int steps = 0;
   double cfg_scale = 0;
   std::string sampler;
   std::string scheduler;
+  std::string mode;  // txt2img, img2img, inpaint
+  double strength = 0;
+  int mask_feather = 0;
   std::vector<Image> images;
   int preview_every_ms = 0;  // 0: no previews
   friend bool operator==(const Run&, const Run&) = default;
@@ -77,7 +89,7 @@ struct Shutdown {
   friend bool operator==(const Shutdown&, const Shutdown&) = default;
 };
 
-using ToWorker = std::variant<Load, Run, Cancel, Ack, Shutdown>;
+using ToWorker = std::variant<Load, Input, Run, Cancel, Ack, Shutdown>;
 
 // --- worker -> server -----------------------------------------------------------------------------------------
 

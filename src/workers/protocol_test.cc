@@ -25,19 +25,27 @@ std::vector<ToWorker> every_order() {
                .gpu = "virtual-0",
                .gpu_kind = "virtual",
                .gpu_index = 3},
+          Input{7, "mask_image"},
           Run{.chunk_id = 7,
               .attempt = 7,
               .prompt = "a \"red\" fox \xF0\x9F\xA6\x8A\n",
               .negative_prompt = "",
               .width = 512,
               .height = 768,
+              .published_width = 500,
+              .published_height = 760,
               .steps = 20,
               .cfg_scale = 7.5,
               .sampler = "euler",
               .scheduler = "karras",
+              .mode = "inpaint",
+              .strength = 0.625,
+              .mask_feather = 4,
               .images = {{0, 1}, {999, 4294967295}},
               .preview_every_ms = 500},
-          Cancel{7}, Ack{7, 999}, Shutdown{}};
+          Cancel{7},
+          Ack{7, 999},
+          Shutdown{}};
 }
 
 std::vector<FromWorker> every_report() {
@@ -66,7 +74,7 @@ TEST(Protocol, EveryMessageSurvivesTheWay) {
 }
 
 TEST(Protocol, TheLargestRunFitsIntoOneMessage) {
-  protocol::Run run = std::get<protocol::Run>(every_order()[1]);
+  protocol::Run run = std::get<protocol::Run>(every_order()[2]);
   run.prompt = std::string(8192, '\x01');  // six bytes each in JSON
   run.negative_prompt = run.prompt;
   run.images.clear();
@@ -123,6 +131,26 @@ TEST(Protocol, NumbersOutsideTheirRangeAreRefused) {
   EXPECT_FALSE(with("index", 1000));
   EXPECT_FALSE(with("seed", -1));
   EXPECT_FALSE(with("seconds", -0.5));
+}
+
+TEST(Protocol, ARunAndItsPicturesStayWithinTheirWords) {
+  const auto with = [](const char* key, const Json& value) {
+    Json json = *parse_json(encode(every_order()[2]));
+    json["settings"][key] = value;
+    return decode_to_worker(to_text(json));
+  };
+  EXPECT_TRUE(with("mode", "img2img"));
+  EXPECT_FALSE(with("mode", "img3img"));
+  EXPECT_TRUE(with("strength", 1));
+  EXPECT_FALSE(with("strength", 1.01));
+  EXPECT_FALSE(with("strength", -0.1));
+  EXPECT_TRUE(with("mask_feather", 256));
+  EXPECT_FALSE(with("mask_feather", 257));
+  EXPECT_FALSE(with("published_width", 0));
+  EXPECT_FALSE(with("published_height", 1 << 20));
+  EXPECT_TRUE(decode_to_worker(R"({"type":"input","chunk_id":7,"role":"init_image"})"));
+  EXPECT_FALSE(decode_to_worker(R"({"type":"input","chunk_id":7,"role":"control_image"})"));
+  EXPECT_FALSE(decode_to_worker(R"({"type":"input","chunk_id":0,"role":"init_image"})"));
 }
 
 TEST(Protocol, AHelloOfAnotherVersionIsReadAsFarAsItsVersion) {

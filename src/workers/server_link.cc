@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
 #include "workers/exit_status.h"
@@ -21,7 +22,7 @@ void leave(int code) {
   _exit(code);
 }
 
-protocol::ToWorker ServerLink::receive() {
+ServerLink::Received ServerLink::receive() {
   auto received = channel_.receive(ipc::Wait::yes);
   if (!received) {
     log::error("worker", "error: broken frame from the server: {}", received.error().message);
@@ -34,13 +35,13 @@ protocol::ToWorker ServerLink::receive() {
     log::error("worker", "error: {}", order.error().message);
     leave(exit_code::kProtocol);
   }
-  return *std::move(order);
+  return {*std::move(order), std::move(frame->memory)};
 }
 
 protocol::Load ServerLink::wait_for_load() {
-  protocol::ToWorker order = receive();
+  const protocol::ToWorker order = receive().order;
   if (std::holds_alternative<protocol::Shutdown>(order)) leave(exit_code::kClean);
-  if (auto* load = std::get_if<protocol::Load>(&order)) return std::move(*load);
+  if (const auto* load = std::get_if<protocol::Load>(&order)) return *load;
   log::error("worker", "error: the server's first message is not \"load\"");
   leave(exit_code::kProtocol);
 }
@@ -52,7 +53,7 @@ void ServerLink::start_reading(std::function<void(std::int64_t)> on_cancel) {
 
 void ServerLink::read_orders() {
   while (true) {
-    protocol::ToWorker order = receive();
+    auto [order, file] = receive();
     if (std::holds_alternative<protocol::Shutdown>(order)) leave(exit_code::kClean);
     if (std::holds_alternative<protocol::Load>(order)) {
       log::error("worker", "error: a second \"load\": one process holds one model");
@@ -65,10 +66,17 @@ void ServerLink::read_orders() {
       }
       on_cancel_(cancel->chunk_id);
     }
+    if (const auto* input = std::get_if<protocol::Input>(&order)) {
+      if (input->chunk_id != inputs_chunk_) inputs_.clear();
+      inputs_chunk_ = input->chunk_id;
+      inputs_[input->role] = std::move(file);
+      continue;
+    }
     MutexLock lock(mutex_);
     if (auto* run = std::get_if<protocol::Run>(&order)) {
       if (runs_.size() >= kMaxWaitingRuns) leave(exit_code::kProtocol);
-      runs_.push_back(std::move(*run));
+      if (run->chunk_id != inputs_chunk_) inputs_.clear();
+      runs_.push_back({std::move(*run), std::exchange(inputs_, {})});
     }
     if (std::holds_alternative<protocol::Ack>(order)) unacknowledged_ = std::max(0, unacknowledged_ - 1);
     changed_.notify_all();
@@ -96,12 +104,12 @@ void ServerLink::send_image(const protocol::Image& image, int memory) {
   send(image, memory);
 }
 
-protocol::Run ServerLink::wait_for_run() {
+ServerLink::Order ServerLink::wait_for_run() {
   MutexLock lock(mutex_);
   while (runs_.empty()) changed_.wait(mutex_);
-  protocol::Run run = std::move(runs_.front());
+  Order order = std::move(runs_.front());
   runs_.pop_front();
-  return run;
+  return order;
 }
 
 bool ServerLink::is_cancelled(std::int64_t chunk) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -33,21 +34,33 @@ class ServerLink {
   // cancelled meanwhile is dropped.
   void send_image(const protocol::Image& image, int memory);
 
-  protocol::Run wait_for_run();
+  struct Order {
+    protocol::Run run;
+    std::map<std::string, UniqueFd> inputs;  // by role
+  };
+  Order wait_for_run();
   bool is_cancelled(std::int64_t chunk);
 
  private:
-  protocol::ToWorker receive();
+  struct Received {
+    protocol::ToWorker order;
+    UniqueFd file;
+  };
+  Received receive();
   void read_orders();
 
   ipc::Channel channel_;
   std::function<void(std::int64_t)> on_cancel_;
 
+  // Reader thread only: files of the chunk that comes next.
+  std::int64_t inputs_chunk_ = 0;
+  std::map<std::string, UniqueFd> inputs_;
+
   Mutex send_mutex_;  // frames of one sender at a time; never taken while mutex_ is held
 
   Mutex mutex_;
   CondVar changed_;
-  std::deque<protocol::Run> runs_ GUARDED_BY(mutex_);
+  std::deque<Order> runs_ GUARDED_BY(mutex_);
   std::int64_t cancelled_chunk_ GUARDED_BY(mutex_) = 0;
   int unacknowledged_ GUARDED_BY(mutex_) = 0;
 };

@@ -27,6 +27,7 @@ struct SupervisorOptions {
   std::vector<std::string> arguments{"worker", "--socket-fd", "3"};
   std::string engines_dir;     // holds libpixelfleet_engine_NAME.so
   std::string engine_library;  // libstable-diffusion.so; empty where there is none
+  std::string data_directory;  // what the files of input pictures are relative to
   double time_scale = 1;       // divides the times of demo models
   int preview_every_ms = 1000;
   SandboxPolicy sandbox = SandboxPolicy::best_effort;

@@ -14,6 +14,7 @@
 #include "engine/plugin.h"
 #include "ipc/sealed_buffer.h"
 #include "workers/exit_status.h"
+#include "workers/input_pictures.h"
 #include "workers/log_tail.h"
 #include "workers/sandbox.h"
 #include "workers/server_link.h"
@@ -164,12 +165,14 @@ class Worker {
   [[noreturn]] void serve() {
     while (true) {
       malloc_trim(0);  // an idle worker should not hold what its last picture needed
-      const protocol::Run run = link_.wait_for_run();
+      const ServerLink::Order order = link_.wait_for_run();
+      const protocol::Run& run = order.run;
       std::optional<engine::Failure> failure;
+      const auto inputs = read_inputs(run, order.inputs);
+      if (!inputs) failure = engine::Failure{engine::FailureClass::bad_request, inputs.error().message, {}};
       for (const auto& image : run.images) {
-        if (link_.is_cancelled(run.chunk_id)) break;
-        failure = make(run, image);
-        if (failure) break;
+        if (failure || link_.is_cancelled(run.chunk_id)) break;
+        failure = make(run, *inputs, image);
       }
       finish(run, failure);
     }
@@ -185,7 +188,8 @@ class Worker {
   }
 
   // Makes one picture and hands it over. A cancelled one leaves nothing.
-  std::optional<engine::Failure> make(const protocol::Run& run, const protocol::Run::Image& image) {
+  std::optional<engine::Failure> make(const protocol::Run& run, const InputPictures& inputs,
+                                      const protocol::Run::Image& image) {
     ImageSink sink(link_, run, image.index);
     auto result = engine_.generate({.ticket = static_cast<std::uint64_t>(run.chunk_id),
                                     .prompt = run.prompt,
@@ -197,6 +201,9 @@ class Worker {
                                     .sampler = run.sampler,
                                     .scheduler = run.scheduler,
                                     .seed = image.seed,
+                                    .init_rgb = inputs.init_rgb,
+                                    .mask = inputs.mask,
+                                    .strength = run.strength,
                                     .preview_every_ms = run.preview_every_ms},
                                    sink);
     if (auto* failure = std::get_if<engine::Failure>(&result)) return std::move(*failure);
@@ -209,7 +216,13 @@ class Worker {
                                     run.width, run.height),
                              {}};
     }
-    const auto memory = ipc::seal({picture->rgb(), picture->size_bytes()}, "pixelfleet-image");
+    std::vector<std::uint8_t> joined;
+    if (!inputs.mask.empty()) {
+      joined.assign(picture->rgb(), picture->rgb() + picture->size_bytes());
+      inputs.restore_unmasked(joined);
+    }
+    const std::uint8_t* rgb = joined.empty() ? picture->rgb() : joined.data();
+    const auto memory = ipc::seal({rgb, picture->size_bytes()}, "pixelfleet-image");
     if (!memory) return engine::Failure{engine::FailureClass::out_of_memory, memory.error().message, {}};
     link_.send_image(
         {run.chunk_id, run.attempt, image.index, image.seed, run.width, run.height, std::max(picture->seconds(), 0.0)},

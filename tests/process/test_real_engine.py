@@ -1,4 +1,6 @@
 """The gate: pictures come out of stable-diffusion.cpp, through the same path that users take."""
+import io
+
 import pytest
 from PIL import Image
 
@@ -73,6 +75,30 @@ def test_seeds_are_reproducible(cpu_server):
 
     assert pixels(3) == pixels(3)
     assert pixels(3) != pixels(4)
+
+
+def upload(server, picture):
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    answer = server.request("POST", "/api/v1/uploads", data=buffer.getvalue(), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def test_inpainting_keeps_what_the_mask_keeps_to_the_last_bit(cpu_server):
+    """The engine's own decoder changes every pixel."""
+    init = Image.effect_noise((64, 64), 60).convert("RGB")
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (32, 0, 64, 64))
+    inputs = {"mode": "inpaint", "init_image": upload(cpu_server, init), "mask_image": upload(cpu_server, mask)}
+    job = submit(cpu_server, seed=1, strength=0.6, mask_feather=2, **inputs)
+    ended = cpu_server.wait_for_jobs([job["id"]])[job["id"]]
+    assert ended["state"] == "done", ended["error"]
+    [image] = cpu_server.job(job["id"])["images"]
+    with Image.open(cpu_server.output / image["path"]) as picture:
+        assert picture.crop((0, 0, 30, 64)).tobytes() == init.crop((0, 0, 30, 64)).tobytes()
+        assert picture.crop((34, 0, 64, 64)).tobytes() != init.crop((34, 0, 64, 64)).tobytes()
+        assert "Denoising strength: 0.6" in picture.text["parameters"]
 
 
 def resident_bytes(pid):

@@ -7,6 +7,7 @@
 #include <stable-diffusion.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdarg>
 #include <cstdio>
@@ -88,6 +89,12 @@ Made make(sd_ctx_t& context, const sd_img_gen_params_t& params) {
       params.height, params.sample_params.sample_steps, static_cast<long long>(params.seed),
       static_cast<double>(params.sample_params.guidance.txt_cfg), params.sample_params.sample_method,
       params.sample_params.scheduler);
+  if (params.init_image.data != nullptr) {
+    say(SD_LOG_INFO, "fake.cpp:9    - init %ux%ux%u %d strength %.2f mask %ux%u %d\n", params.init_image.width,
+        params.init_image.height, params.init_image.channel, params.init_image.data[0],
+        static_cast<double>(params.strength), params.mask_image.width, params.mask_image.channel,
+        params.mask_image.data != nullptr ? params.mask_image.data[0] : -1);
+  }
   if (told("hang")) {
     for (;;) pause();
   }
@@ -102,7 +109,10 @@ Made make(sd_ctx_t& context, const sd_img_gen_params_t& params) {
     say(SD_LOG_ERROR, "fake.cpp:3    - sampling failed\n");
     return {};
   }
-  const int steps = params.sample_params.sample_steps;
+  int steps = params.sample_params.sample_steps;
+  if (params.init_image.data != nullptr) {  // the library's own sum
+    steps = std::min(steps, static_cast<int>(static_cast<float>(steps) * params.strength) + 1);
+  }
   progress(0, 7);  // VAE tiles and weights are reported the same way
   progress(0, steps);
   progress(0, steps);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <set>
 #include <vector>
@@ -127,6 +128,75 @@ TEST_F(RealEngine, KnowsTheUsualSamplersAndSchedulers) {
   Request default_choice = request(5);
   default_choice.sampler = "default";
   EXPECT_NE(pixels(karras), pixels(default_choice));
+}
+
+std::vector<std::uint8_t> stripes(int period) {
+  std::vector<std::uint8_t> rgb;
+  for (int i = 0; i < 64 * 64; ++i) rgb.insert(rgb.end(), 3, i / period % 2 == 0 ? 20 : 230);
+  return rgb;
+}
+
+double mean_difference(const std::vector<std::uint8_t>& one, const std::vector<std::uint8_t>& other) {
+  if (one.size() != other.size()) return 1e9;
+  double sum = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) sum += std::abs(one[i] - other[i]);
+  return sum / static_cast<double>(one.size());
+}
+
+TEST_F(RealEngine, APictureFollowsFromTheOneItStartsFrom) {
+  const std::vector<std::uint8_t> wide = stripes(1024), narrow = stripes(512);
+  Request asked = request(7);
+  asked.steps = 4;
+  asked.strength = 0.6;
+  asked.init_rgb = wide;
+  const auto from_wide = pixels(asked), again = pixels(asked);
+  asked.init_rgb = narrow;
+  EXPECT_EQ(from_wide, again);
+  EXPECT_NE(from_wide, pixels(asked));
+}
+
+// Random weights draw nothing like the input, but little noise leaves more of it than much.
+TEST_F(RealEngine, LittleStrengthStaysNearerTheInput) {
+  const std::vector<std::uint8_t> init = stripes(1024);
+  Request asked = request(8);
+  asked.steps = 10;
+  asked.init_rgb = init;
+  asked.strength = 0.01;
+  const auto nearly_decoded = pixels(asked);
+  asked.seed = 9;
+  const double of_little = mean_difference(nearly_decoded, pixels(asked));
+  asked.strength = 0.9;
+  const double of_much = mean_difference(nearly_decoded, pixels(asked));
+  std::printf("mean difference of two seeds: strength 0.01 %.2f, 0.9 %.2f\n", of_little, of_much);
+  EXPECT_LT(of_little, of_much / 2);
+}
+
+TEST_F(RealEngine, TheMaskDecidesWhatIsMadeAnew) {
+  const std::vector<std::uint8_t> init = stripes(1024);
+  std::vector<std::uint8_t> left(64 * 64, 0), whole(64 * 64, 255);
+  for (std::size_t i = 0; i < left.size(); ++i) left[i] = i % 64 < 32 ? 255 : 0;
+  Request asked = request(10);
+  asked.strength = 0.8;
+  asked.init_rgb = init;
+  asked.mask = left;
+  const auto half = pixels(asked);
+  asked.mask = whole;
+  EXPECT_NE(half, pixels(asked));
+}
+
+TEST_F(RealEngine, ReportsTheStepsThatAnInputLeaves) {
+  const std::vector<std::uint8_t> init = stripes(1024);
+  Request asked = request(11);
+  asked.steps = 10;
+  asked.init_rgb = init;
+  for (const auto& [strength, steps] : {std::pair{0.6, 7}, {0.7, 8}, {0.01, 1}, {1.0, 10}}) {
+    sink_.seen.clear();
+    asked.strength = strength;
+    ASSERT_FALSE(pixels(asked).empty());
+    const auto sampled = sink_.of(Phase::sample);
+    ASSERT_EQ(sampled.size(), static_cast<std::size_t>(steps) + 1) << strength;
+    EXPECT_EQ(sampled.back(), (SeenProgress{Phase::sample, steps, steps})) << strength;
+  }
 }
 
 TEST_F(RealEngine, StaysUsableAfterRefusals) {

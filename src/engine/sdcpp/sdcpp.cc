@@ -108,8 +108,8 @@ struct PfEngine {
                    .generation = library_->generation().data(),
                    .cancel = can_cancel ? PF_CANCEL_STEP : PF_CANCEL_KILL,
                    .preview = 1,
-                   .img2img = 0,
-                   .inpaint = 0,
+                   .img2img = 1,
+                   .inpaint = 1,
                    .lora = 0,
                    .samplers = samplers_.data(),
                    .sampler_count = samplers_.size(),
@@ -201,7 +201,7 @@ struct PfEngine {
       return failure_.set(PF_BAD_REQUEST, problem);
     if (cancelled_.covers(request.ticket)) return PF_CANCELLED;
 
-    const Call call(*this, sink, request.steps);
+    const Call call(*this, sink, pixelfleet::engine::sampled_steps(request));
     call_->ticket = request.ticket;
     call_->preview_every = std::chrono::milliseconds(request.preview_every_ms);
     call_->preview_due = start;
@@ -325,6 +325,19 @@ struct PfEngine {
     params.sample_params.sample_steps = request.steps;
     params.sample_params.guidance.txt_cfg = static_cast<float>(request.cfg_scale);
     params.seed = request.seed;
+    // The library only reads these.
+    const auto picture = [&](const std::uint8_t* data, std::uint32_t channels) {
+      return sd_image_t{static_cast<std::uint32_t>(request.width), static_cast<std::uint32_t>(request.height), channels,
+                        const_cast<std::uint8_t*>(data)};
+    };
+    if (request.init_rgb != nullptr) {
+      if (!(request.strength > 0.0 && request.strength <= 1.0)) {
+        return format("strength {}: allowed is more than 0, up to 1", request.strength);
+      }
+      params.init_image = picture(request.init_rgb, 3);
+      params.strength = static_cast<float>(request.strength);
+      if (request.mask != nullptr) params.mask_image = picture(request.mask, 1);
+    }
     params.batch_count = 1;
     return {};
   }

@@ -175,6 +175,22 @@ TEST_F(Sdcpp, PassesTheRequestOn) {
   EXPECT_THAT(sink_.log_text(), HasSubstr("image 128x64 steps 3 seed 11 cfg 4.50 method 1 schedule 1"));
 }
 
+TEST_F(Sdcpp, PassesTheInputOn) {
+  Engine engine = loaded();
+  std::vector<std::uint8_t> init(128 * 64 * 3, 90), mask(128 * 64, 255);
+  Request asked = request();
+  asked.init_rgb = init;
+  asked.strength = 0.25;
+  ASSERT_TRUE(std::holds_alternative<Picture>(engine.generate(asked, sink_)));
+  EXPECT_THAT(sink_.log_text(), HasSubstr("init 128x64x3 90 strength 0.25 mask 0x0 -1"));
+  asked.mask = mask;
+  ASSERT_TRUE(std::holds_alternative<Picture>(engine.generate(asked, sink_)));
+  EXPECT_THAT(sink_.log_text(), HasSubstr("init 128x64x3 90 strength 0.25 mask 128x1 255"));
+  sink_.lines.clear();
+  ASSERT_TRUE(std::holds_alternative<Picture>(engine.generate(request(), sink_)));
+  EXPECT_THAT(sink_.log_text(), Not(HasSubstr("init ")));
+}
+
 TEST_F(Sdcpp, GivesThePictureOfTheLibrary) {
   Engine engine = loaded();
   Outcome first = engine.generate(request(), sink_), again = engine.generate(request(), sink_);
@@ -196,6 +212,18 @@ TEST_F(Sdcpp, CountsOnlySamplingAsSampling) {
                                       SeenProgress{Phase::sample, 1, 3}, SeenProgress{Phase::sample, 2, 3},
                                       SeenProgress{Phase::sample, 3, 3}, SeenProgress{Phase::decode, 0, 1},
                                       SeenProgress{Phase::decode, 1, 1}));
+}
+
+TEST_F(Sdcpp, CountsTheStepsThatAnInputLeaves) {
+  Engine engine = loaded();
+  const std::vector<std::uint8_t> init(128 * 64 * 3, 90);
+  Request asked = request();
+  asked.steps = 10;
+  asked.init_rgb = init;
+  asked.strength = 0.6;
+  ASSERT_TRUE(std::holds_alternative<Picture>(engine.generate(asked, sink_)));
+  EXPECT_EQ(sink_.of(Phase::sample).front(), (SeenProgress{Phase::sample, 0, 7}));
+  EXPECT_EQ(sink_.of(Phase::sample).back(), (SeenProgress{Phase::sample, 7, 7}));
 }
 
 TEST_F(Sdcpp, EnlargesPreviewsAndThrottlesThem) {
@@ -230,6 +258,14 @@ TEST_F(Sdcpp, RefusesRequestsThatWouldCrashOrHangTheEngine) {
   EXPECT_THAT(refused([](Request& r) { r.prompt = "\xff"; }), HasSubstr("prompt is not UTF-8"));
   EXPECT_THAT(refused([](Request& r) { r.sampler = "warp"; }), HasSubstr("sampler \"warp\""));
   EXPECT_THAT(refused([](Request& r) { r.scheduler = "warp"; }), HasSubstr("scheduler \"warp\""));
+  const std::vector<std::uint8_t> init(128 * 64 * 3, 90);
+  for (const double strength : {0.0, -0.5, 1.01, std::nan("")}) {
+    EXPECT_THAT(refused([&](Request& r) {
+                  r.init_rgb = init;
+                  r.strength = strength;
+                }),
+                HasSubstr("strength"));
+  }
   EXPECT_THAT(sink_.log_text(), Not(HasSubstr("image")));
 }
 

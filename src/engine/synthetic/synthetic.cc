@@ -122,34 +122,36 @@ struct PfEngine {
       if (*found) fault = *found;
     }
     const double step_seconds = model_.step_seconds / time_scale_ * slowness(fault);
+    const int steps = pixelfleet::engine::sampled_steps(request);
 
     pixelfleet::engine::Progress progress(sink);
     progress.report(PF_PHASE_TEXT, 0, 0);
-    progress.report(PF_PHASE_SAMPLE, 0, request.steps);
+    progress.report(PF_PHASE_SAMPLE, 0, steps);
     std::optional<synthetic::Painting> painting;
     auto preview_due = start;
-    for (int step = 1; step <= request.steps; ++step) {
+    for (int step = 1; step <= steps; ++step) {
       if (fault && std::max(1, fault->step) == step) {
         if (const int32_t struck = strike(*fault); struck != PF_OK) return struck;
       }
       if (!painting) {
         painting.emplace(*model_.scene,
                          synthetic::PaintingRequest{request.prompt, request.negative_prompt, request.width,
-                                                    request.height, request.steps, request.cfg_scale, request.seed});
+                                                    request.height, steps, request.cfg_scale, request.seed});
       }
       wait_until(synthetic::after(start, step_seconds * step), request.ticket);
       if (cancelled_.covers(request.ticket)) return PF_CANCELLED;
-      progress.report(PF_PHASE_SAMPLE, step, request.steps);
+      progress.report(PF_PHASE_SAMPLE, step, steps);
       if (request.preview_every_ms > 0 && synthetic::now() >= preview_due) {
         preview_due = synthetic::now() + std::chrono::milliseconds(request.preview_every_ms);
         const synthetic::Preview preview = painting->preview(step);
-        sink.preview(sink.user, step, request.steps, static_cast<uint32_t>(preview.width),
+        sink.preview(sink.user, step, steps, static_cast<uint32_t>(preview.width),
                      static_cast<uint32_t>(preview.height), preview.rgb.data());
       }
     }
     progress.report(PF_PHASE_DECODE, 0, 1);
     if (cancelled_.covers(request.ticket)) return PF_CANCELLED;
     auto pixels = std::make_unique<std::vector<std::uint8_t>>(painting->take());
+    if (request.init_rgb != nullptr) paint_over(request, *pixels);
     if (fault && fault->kind == synthetic::FaultKind::black) {
       return failure_.set(PF_INVALID_OUTPUT,
                           "the engine returned a picture of one single colour, which is no picture: the weights or the "
@@ -185,7 +187,20 @@ struct PfEngine {
     }
     if (request.steps < 1) return format("steps {}: must be at least 1", request.steps);
     if (!std::isfinite(request.cfg_scale)) return "cfg_scale is not a finite number";
+    if (request.init_rgb != nullptr && !(request.strength > 0.0 && request.strength <= 1.0)) {
+      return format("strength {}: allowed is more than 0, up to 1", request.strength);
+    }
     return {};
+  }
+
+  // The input shines through by what strength leaves of it, and stays where the mask says so.
+  static void paint_over(const PfRequest& request, std::vector<std::uint8_t>& rgb) {
+    const auto anew = static_cast<unsigned>(std::lround(std::clamp(request.strength, 0.0, 1.0) * 256));
+    for (std::size_t i = 0; i < rgb.size(); ++i) {
+      const bool stays = request.mask != nullptr && request.mask[i / 3] == 0;
+      const unsigned part = stays ? 0 : anew;
+      rgb[i] = static_cast<std::uint8_t>((rgb[i] * part + request.init_rgb[i] * (256 - part) + 128) / 256);
+    }
   }
 
   void wait_until(synthetic::SteadyTime deadline, std::uint64_t ticket) {
@@ -227,8 +242,8 @@ struct PfEngine {
                      .generation = "",
                      .cancel = PF_CANCEL_STEP,
                      .preview = 1,
-                     .img2img = 0,
-                     .inpaint = 0,
+                     .img2img = 1,
+                     .inpaint = 1,
                      .lora = 0,
                      .samplers = kSamplers,
                      .sampler_count = std::size(kSamplers),

@@ -156,6 +156,50 @@ TEST_F(Synthetic, MakesNoPreviewUnlessAsked) {
   EXPECT_THAT(sink_.previews, IsEmpty());
 }
 
+TEST_F(Synthetic, AnInputShinesThroughByWhatStrengthLeavesOfIt) {
+  Request asked = request();
+  asked.steps = 8;
+  const std::vector<std::uint8_t> init(128 * 96 * 3, 40);
+  asked.init_rgb = init;
+  asked.strength = 0.5;
+  const std::vector<std::uint8_t> half = pixels(asked);
+  asked.strength = 1;  // all of the 8 steps
+  const std::vector<std::uint8_t> whole = pixels(asked);
+  Request shorter = request();
+  shorter.steps = 5;  // what strength 0.5 leaves of 8
+  const std::vector<std::uint8_t> painted = pixels(shorter);
+  ASSERT_EQ(half.size(), init.size());
+  for (std::size_t i = 0; i < half.size(); ++i) ASSERT_EQ(half[i], (painted[i] + 40 + 1) / 2) << i;
+  shorter.steps = 8;
+  EXPECT_EQ(whole, pixels(shorter));
+}
+
+TEST_F(Synthetic, WhatTheMaskKeepsStays) {
+  Request asked = request();
+  std::vector<std::uint8_t> init, mask;
+  for (int i = 0; i < 128 * 96; ++i) {
+    init.insert(init.end(), 3, static_cast<std::uint8_t>(i));
+    mask.push_back(i % 128 < 64 ? 0 : 255);
+  }
+  asked.init_rgb = init;
+  asked.mask = mask;
+  asked.strength = 1;
+  const std::vector<std::uint8_t> made = pixels(asked), painted = pixels(request());
+  ASSERT_EQ(made.size(), init.size());
+  for (std::size_t i = 0; i < made.size(); ++i) ASSERT_EQ(made[i], mask[i / 3] == 0 ? init[i] : painted[i]) << i;
+}
+
+TEST_F(Synthetic, ReportsTheStepsThatAnInputLeaves) {
+  Request asked = request();
+  const std::vector<std::uint8_t> init(128 * 96 * 3, 40);
+  asked.steps = 10;
+  asked.init_rgb = init;
+  asked.strength = 0.6;
+  ASSERT_FALSE(pixels(asked).empty());
+  EXPECT_EQ(sink_.of(Phase::sample).front(), (SeenProgress{Phase::sample, 0, 7}));
+  EXPECT_EQ(sink_.of(Phase::sample).back(), (SeenProgress{Phase::sample, 7, 7}));
+}
+
 TEST_F(Synthetic, RefusesWhatCannotBePainted) {
   Engine made_by = engine();
   Request bad = request();
@@ -164,7 +208,11 @@ TEST_F(Synthetic, RefusesWhatCannotBePainted) {
   flat.width = 0;
   Request odd = request();
   odd.cfg_scale = std::nan("");
-  for (const Request& refused : {bad, flat, odd}) {
+  const std::vector<std::uint8_t> init(128 * 96 * 3, 40);
+  Request weak = request();
+  weak.init_rgb = init;
+  weak.strength = 0;
+  for (const Request& refused : {bad, flat, odd, weak}) {
     Outcome outcome = made_by.generate(refused, sink_);
     ASSERT_TRUE(std::holds_alternative<Failure>(outcome));
     EXPECT_EQ(std::get<Failure>(outcome).failure_class, FailureClass::bad_request);

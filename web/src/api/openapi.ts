@@ -684,17 +684,20 @@ export interface components {
             seed: number;
             /** @default 1 */
             count: number;
+            /** @description Of img2img and inpaint: how much of the input is made anew; absent means 0.6. */
             strength?: number;
             /**
              * Format: int64
-             * @description The id of an upload.
+             * @description The id of an upload; img2img and inpaint start from it, stretched to width and height.
              */
             init_image?: number;
             /**
              * Format: int64
-             * @description The id of an upload.
+             * @description The id of an upload, stretched likewise; inpaint makes anew what is white in it.
              */
             mask_image?: number;
+            /** @description Pixels over which what is made anew runs into what stays; absent means 4. */
+            mask_feather?: number;
             loras?: components["schemas"]["Lora"][];
             priority?: components["schemas"]["Priority"];
             /**
@@ -724,6 +727,13 @@ export interface components {
         JobRequestList: {
             jobs: components["schemas"]["JobRequest"][];
         };
+        /** @description A picture that a job starts from. */
+        InputPicture: {
+            /** Format: int64 */
+            upload: number;
+            /** @description Relative to the data directory. */
+            file: string;
+        } | null;
         /** @description The values a job runs with; they never change after acceptance. */
         JobSettings: {
             /** @description With the profile's suffix. */
@@ -741,7 +751,10 @@ export interface components {
             cfg_scale: number;
             sampler: string;
             scheduler: string;
-            strength: number | null;
+            strength: number;
+            init_image: components["schemas"]["InputPicture"];
+            mask_image: components["schemas"]["InputPicture"];
+            mask_feather: number;
             loras?: components["schemas"]["Lora"][];
         };
         JobError: {
