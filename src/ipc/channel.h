@@ -1,4 +1,5 @@
-// Channel: whole messages (text, and at most one memfd) between two processes over a SOCK_SEQPACKET socket.
+// Channel: whole messages (text, and at most one descriptor: a memfd or an open file) between two processes over a
+// SOCK_SEQPACKET socket.
 //
 // It knows bytes, not meanings. Texts up to kMaxInlineBytes travel in the packet, longer ones in a sealed memfd, which
 // the receiving Channel unpacks. Whatever a peer sends, no descriptor stays behind. One thread may receive while
@@ -22,7 +23,7 @@ inline constexpr std::size_t kMaxTextBytes = 1024 * 1024;
 
 struct Frame {
   std::string text;
-  UniqueFd memory;  // none: not set
+  UniqueFd memory;  // the descriptor that came with it; none: not set
 };
 struct NothingYet {};
 struct PeerClosed {};

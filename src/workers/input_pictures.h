@@ -15,12 +15,11 @@ namespace pixelfleet::workers {
 // Of the size that is generated; empty where the mode takes none.
 struct InputPictures {
   std::vector<std::uint8_t> init_rgb;
-  std::vector<std::uint8_t> mask;  // a byte a pixel: 255 is made anew, 0 stays
+  std::vector<std::uint8_t> mask;       // for the engine, a byte a pixel: 255 is made anew, 0 stays
+  std::vector<std::uint8_t> soft_mask;  // the same with its feather, for what joins the two
 
   // The pixels of `rgb` that the mask keeps become those of the input; over the feather the two run into each other.
   void restore_unmasked(std::vector<std::uint8_t>& rgb) const;
-
-  std::vector<std::uint8_t> soft_mask;  // feathered
 };
 
 // Decodes and stretches the files to what is published; around it, what is generated and cut away continues the
